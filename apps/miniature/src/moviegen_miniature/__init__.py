@@ -1,0 +1,1 @@
+"""The miniature: a procedural stage with ground truth, its recipes and its judge."""

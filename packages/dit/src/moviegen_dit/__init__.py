@@ -1,0 +1,1 @@
+"""Flow matching and the video transformer of Movie Gen."""

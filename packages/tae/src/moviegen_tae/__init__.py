@@ -1,0 +1,1 @@
+"""The temporal autoencoder of Movie Gen: video to latent and back."""
