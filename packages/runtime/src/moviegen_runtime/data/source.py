@@ -1,0 +1,62 @@
+"""Where captioned clips come from: shards, or a source that another distribution brings by name.
+
+A distribution offers a source through the entry-point group `moviegen.clip_sources`: a name, and a callable that
+takes the recipe's options as keyword arguments and returns a `ClipSource`. The stage of the miniature is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+ENTRY_POINT_GROUP = "moviegen.clip_sources"
+
+
+@dataclass(frozen=True)
+class CaptionedClip:
+    """One clip and what it shows.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB.
+        fps: frames a second.
+        caption: what the clip shows, without the FPS prefix.
+    """
+
+    frames: NDArray[np.uint8]
+    fps: float
+    caption: str
+
+    def __post_init__(self) -> None:
+        if self.frames.dtype != np.uint8 or self.frames.ndim != 4 or self.frames.shape[3] != 3:
+            raise ValueError(
+                f"frames must be uint8 (T, H, W, 3), not {self.frames.dtype} {self.frames.shape}"
+            )
+
+
+class ClipSource(Protocol):
+    """Clips by index. The clip of an index is always the same one, so an order of indices is an order of clips."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> CaptionedClip: ...
+
+
+def open_source(name: str, options: Mapping[str, object]) -> ClipSource:
+    """Open the source that an installed distribution offers under `name`.
+
+    Raises:
+        ValueError: no distribution offers it, or it refuses the options.
+    """
+    offered = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name not in offered:
+        known = ", ".join(sorted(offered)) or "none is installed"
+        raise ValueError(f"no clip source is called {name!r}; offered: {known}")
+    try:
+        return cast(ClipSource, offered[name].load()(**options))
+    except TypeError as error:
+        raise ValueError(f"clip source {name!r} refuses its options: {error}") from error
