@@ -17,6 +17,9 @@ def replacing(target: Path) -> Iterator[Path]:
     On any exception, Ctrl-C included, what was written is removed and `target` stays as it was. The path has
     `target`'s own name inside a hidden folder, so libraries that look at the suffix find it.
 
+    A file is replaced in one step. A folder that is not empty takes two renames: a process that is killed
+    exactly between them leaves no `target`, but the old and the new folder, both whole, in the hidden folder.
+
     Raises:
         OSError: the folder of `target` does not exist or cannot be written.
     """
@@ -25,8 +28,19 @@ def replacing(target: Path) -> Iterator[Path]:
         written = aside / target.name
         yield written
         if target.is_dir() and not target.is_symlink():
-            # A folder cannot be renamed over a folder that is not empty: move the old one aside first.
-            os.replace(target, aside / "previous")
-        os.replace(written, target)
+            _replace_folder(written, target, previous=aside / "previous")
+        else:
+            os.replace(written, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _replace_folder(written: Path, target: Path, previous: Path) -> None:
+    written.stat()  # nothing was written: say so before the old folder is moved
+    try:
+        os.replace(target, previous)
+        os.replace(written, target)
+    except BaseException:
+        if previous.exists() and not target.exists():
+            os.replace(previous, target)
+        raise

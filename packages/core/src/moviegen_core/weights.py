@@ -52,7 +52,9 @@ def save_pretrained(
     for name, tensor in module.state_dict().items():
         stored = tensor.detach().to(device="cpu", dtype=dtype).contiguous()
         if not stored.is_floating_point() or not bool(torch.isfinite(stored).all()):
-            raise ValueError(f"tensor {name!r} must be floating point and finite to be saved as {stored.dtype}")
+            raise ValueError(
+                f"tensor {name!r} must be floating point and finite to be saved as {stored.dtype}"
+            )
         tensors[name] = stored
     header = {"format": FORMAT_VERSION, "kind": kind, "config": config.model_dump(mode="json")}
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,7 @@ def locate_pretrained(source: Path | str, shipped: Mapping[str, Path]) -> Path:
     name = str(source)
     if name in shipped:
         return shipped[name]
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():  # Path("") is the working folder, which nobody meant
         return Path(name)
     known = ", ".join(repr(key) for key in shipped) or "none here"
     if not _HUB_ID.fullmatch(name) or Path(name).exists():
@@ -131,14 +133,16 @@ def _read_config(folder: Path, kind: str, config_type: type[ConfigT]) -> ConfigT
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise ValueError(f"{path} is larger than a config can be ({_MAX_CONFIG_BYTES} bytes)")
-        header = json.loads(path.read_text())
+        text = path.read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:  # not JSON, not text, a number without end, nested too deep
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(header, dict) or set(header) != {"format", "kind", "config"}:
         raise ValueError(f"{path} must hold exactly the keys format, kind and config")
-    if header["format"] != FORMAT_VERSION:
+    if header["format"] is True or header["format"] != FORMAT_VERSION:
         raise ValueError(f"{path} has format {header['format']!r}; this version reads {FORMAT_VERSION}")
     if header["kind"] != kind:
         raise ValueError(f"{folder} holds {header['kind']!r} weights, not {kind!r}")
