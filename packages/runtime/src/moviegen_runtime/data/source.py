@@ -1,7 +1,7 @@
 """Where captioned clips come from: shards, or a source that another distribution brings by name.
 
-A distribution offers a source through the entry-point group `moviegen.clip_sources`: a name, and a callable that
-takes the recipe's options as keyword arguments and returns a `ClipSource`. The stage of the miniature is one.
+A distribution offers a source through the entry-point group `moviegen.clip_sources`: a name, and a callable
+that takes the recipe's options as keyword arguments and returns a `ClipSource`. The stage of the miniature is one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CaptionedClip:
 
 
 class ClipSource(Protocol):
-    """Clips by index. The clip of an index is always the same one, so an order of indices is an order of clips."""
+    """Clips by index. An index always gives the same clip, so an order of indices is one of clips."""
 
     def __len__(self) -> int: ...
 
