@@ -67,10 +67,12 @@ class BertLayer(nn.Module):
         attended_BNSK = functional.scaled_dot_product_attention(q, k, v)
         attended_BSD = attended_BNSK.transpose(1, 2).flatten(2)
         x_BSD = self.attended_norm(x_BSD + self.attended(attended_BSD))
-        return self.narrow_norm(x_BSD + self.narrow(functional.gelu(self.widen(x_BSD))))
+        y_BSD: Tensor = self.narrow_norm(x_BSD + self.narrow(functional.gelu(self.widen(x_BSD))))
+        return y_BSD
 
     def _split(self, x_BSD: Tensor) -> Tensor:
-        return x_BSD.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        batch, tokens, _ = x_BSD.shape
+        return x_BSD.view(batch, tokens, self.heads, -1).transpose(1, 2)
 
 
 class Bert(nn.Module):
@@ -87,8 +89,8 @@ class Bert(nn.Module):
     def forward(self, tokens_BS: Tensor) -> Tensor:
         """States (B, S, D) of the last layer for token ids (B, S)."""
         places_S = torch.arange(tokens_BS.shape[1], device=tokens_BS.device)
-        x_BSD = self.words(tokens_BS) + self.positions(places_S) + self.segments.weight[0]
-        x_BSD = self.embedding_norm(x_BSD)
+        summed_BSD = self.words(tokens_BS) + self.positions(places_S) + self.segments.weight[0]
+        x_BSD: Tensor = self.embedding_norm(summed_BSD)
         for layer in self.layers:
             x_BSD = layer(x_BSD)
         return x_BSD
