@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from moviegen_core import replacing
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_file_appears_with_its_own_suffix_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -16,7 +19,7 @@ def test_a_file_appears_with_its_own_suffix_and_nothing_is_left_beside_it(tmp_pa
         aside.write_bytes(b"new")
         assert not target.exists()
     assert target.read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["clip.mp4"]
+    assert names(tmp_path) == ["clip.mp4"]
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -35,8 +38,13 @@ def test_a_folder_takes_the_place_of_a_full_one(tmp_path: Path) -> None:
     with replacing(target) as aside:
         aside.mkdir()
         (aside / "fresh").write_text("new")
-    assert os.listdir(target) == ["fresh"]
-    assert os.listdir(tmp_path) == ["weights"]
+    assert names(target) == ["fresh"]
+    assert names(tmp_path) == ["weights"]
+
+
+def write_half(path: Path, interruption: type[BaseException]) -> None:
+    path.write_bytes(b"half")
+    raise interruption
 
 
 @pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -48,9 +56,8 @@ def test_an_interrupted_write_changes_nothing(
     if existed:
         target.write_bytes(b"old")
     with pytest.raises(interruption), replacing(target) as aside:
-        aside.write_bytes(b"half")
-        raise interruption
-    assert os.listdir(tmp_path) == (["clip.mp4"] if existed else [])
+        write_half(aside, interruption)
+    assert names(tmp_path) == (["clip.mp4"] if existed else [])
     assert not existed or target.read_bytes() == b"old"
 
 
@@ -62,7 +69,7 @@ def test_an_interruption_between_the_two_renames_of_a_folder_keeps_one(
     target = tmp_path / "weights"
     target.mkdir()
     (target / "kept").write_text("old")
-    rename = os.replace
+    rename = Path.replace
 
     def interrupted(source: Path, destination: Path) -> None:
         """Fail at the move of the old folder, just before or just after it has happened."""
@@ -73,11 +80,11 @@ def test_an_interruption_between_the_two_renames_of_a_folder_keeps_one(
             rename(source, destination)
         raise interruption
 
-    monkeypatch.setattr(os, "replace", interrupted)
+    monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(interruption), replacing(target) as aside:
         aside.mkdir()
     assert (target / "kept").read_text() == "old"
-    assert os.listdir(tmp_path) == ["weights"]
+    assert names(tmp_path) == ["weights"]
 
 
 def test_a_failed_second_rename_gives_the_old_folder_back(
@@ -86,14 +93,14 @@ def test_a_failed_second_rename_gives_the_old_folder_back(
     target = tmp_path / "weights"
     target.mkdir()
     (target / "kept").write_text("old")
-    rename = os.replace
+    rename = Path.replace
 
     def refuse_the_new_folder(source: Path, destination: Path) -> None:
-        if Path(source).name == "weights" and destination == target:
+        if source.name == "weights" and destination == target:
             raise PermissionError("held open by another process")
         rename(source, destination)
 
-    monkeypatch.setattr(os, "replace", refuse_the_new_folder)
+    monkeypatch.setattr(Path, "replace", refuse_the_new_folder)
     with pytest.raises(PermissionError), replacing(target) as aside:
         aside.mkdir()
     assert (target / "kept").read_text() == "old"
@@ -105,7 +112,7 @@ def test_writing_nothing_is_an_error_and_keeps_the_old(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(target):
         pass
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["clip.mp4"]
+    assert names(tmp_path) == ["clip.mp4"]
 
 
 def test_a_missing_folder_is_said_at_once(tmp_path: Path) -> None:

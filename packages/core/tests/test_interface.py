@@ -45,7 +45,8 @@ def test_a_config_holds_only_finite_numbers(rate: float) -> None:
 def test_importing_core_brings_no_other_package_of_ours_and_no_hub() -> None:
     source = (
         "import sys, moviegen_core\n"
-        "print([m for m in sys.modules if m.startswith('moviegen_') and '.' not in m], 'huggingface_hub' in sys.modules)"
+        "ours = [name for name in sys.modules if name.startswith('moviegen_') and '.' not in name]\n"
+        "print(ours, 'huggingface_hub' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "['moviegen_core'] False"

@@ -14,7 +14,7 @@ PAPER = Stride(8, 8, 8)
         (
             VideoShape(256, 768, 768),
             VideoShape(32, 96, 96),
-        ),  # the paper's long clip at 768 px (section 3.1.2)
+        ),  # the paper's full-length clip
         (VideoShape(13, 64, 64), VideoShape(2, 8, 8)),
         (VideoShape(1, 64, 64), VideoShape(1, 8, 8)),  # an image is a clip of one frame
         (VideoShape(8, 64, 64), VideoShape(1, 8, 8)),

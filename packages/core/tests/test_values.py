@@ -37,7 +37,7 @@ def test_a_clip_has_three_channels(channels: int) -> None:
 
 
 def test_pixels_in_bytes_are_refused() -> None:
-    with pytest.raises(ValueError, match="floating point, not torch.uint8"):
+    with pytest.raises(ValueError, match=r"floating point, not torch\.uint8"):
         VideoClip(torch.zeros(1, 3, 5, 8, 8, dtype=torch.uint8), fps=8.0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,6 @@ def test_an_unknown_name_lists_what_there_is(name: str, tmp_path: Path) -> None:
 
 
 def test_a_hub_id_without_the_extra_says_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ValueError, match=r"needs a network and the extra 'moviegen-core\[hub\]'"):
         locate_pretrained("someone/model", {})

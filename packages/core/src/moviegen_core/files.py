@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ def replacing(target: Path) -> Iterator[Path]:
         if target.is_dir() and not target.is_symlink():
             _replace_folder(written, target, previous=aside / "previous")
         else:
-            os.replace(written, target)
+            written.replace(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -38,9 +37,9 @@ def replacing(target: Path) -> Iterator[Path]:
 def _replace_folder(written: Path, target: Path, previous: Path) -> None:
     written.stat()  # nothing was written: say so before the old folder is moved
     try:
-        os.replace(target, previous)
-        os.replace(written, target)
+        target.replace(previous)
+        written.replace(target)
     except BaseException:
         if previous.exists() and not target.exists():
-            os.replace(previous, target)
+            previous.replace(target)
         raise

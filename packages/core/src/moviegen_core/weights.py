@@ -1,8 +1,8 @@
 """The weights format: a folder with `config.json` and `model.safetensors`. Nothing is ever unpickled.
 
 `config.json` holds the format's version, the kind of model and its architecture. Both files are treated as
-hostile: sizes are bounded, unknown keys refused, and every tensor's name, shape and dtype is compared with the
-model's own (built on the meta device, so without memory) before anything is read.
+hostile: sizes are bounded, unknown keys refused, and every tensor's name, shape and dtype is compared with
+the model's own (built on the meta device, so without memory) before anything is read.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def load_pretrained(
     """Read a model in float32 on the CPU, in evaluation mode.
 
     Args:
-        build: makes the module of a config; called under the meta device, so it must register every value that
-            it needs as a parameter or persistent buffer.
+        build: makes the module of a config; called under the meta device, so it must register every value
+            that it needs as a parameter or persistent buffer.
 
     Raises:
         ValueError: a file is missing, damaged, of another kind or version, or does not fit its own config.

@@ -1,1 +1,21 @@
 """The temporal autoencoder of Movie Gen: video to latent and back."""
+
+from moviegen_tae.config import TAEConfig, preset
+from moviegen_tae.losses import PerceptualFn, TAELoss, TAELossParts, TAELossWeights, outlier_penalty
+from moviegen_tae.model import TAE, Posterior
+from moviegen_tae.weights import from_pretrained, locate, save
+
+__all__ = [
+    "TAE",
+    "PerceptualFn",
+    "Posterior",
+    "TAEConfig",
+    "TAELoss",
+    "TAELossParts",
+    "TAELossWeights",
+    "from_pretrained",
+    "locate",
+    "outlier_penalty",
+    "preset",
+    "save",
+]

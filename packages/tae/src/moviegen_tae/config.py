@@ -1,0 +1,86 @@
+"""Architecture of the temporal autoencoder and its presets (paper, section 3.1.1)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from moviegen_core import ArchConfig, Stride
+from pydantic import Field, model_validator
+
+_Width = Annotated[int, Field(ge=1, le=4096)]
+_Blocks = Annotated[int, Field(ge=0, le=16)]
+
+LEVELS = 4
+"""Resolutions of the encoder; between two of them time is halved, so 2^3 = 8 times in all (paper, 3.1.1)."""
+
+
+class TAEConfig(ArchConfig):
+    """Sizes of a temporal autoencoder that compresses 8 times along time, rows and columns.
+
+    Args:
+        channels: width of each of the four levels, from pixels to latent.
+        encoder_blocks: residual blocks of each level in the encoder.
+        decoder_blocks: residual blocks of each level in the decoder, listed from pixels to latent as well.
+        latent_channels: channels of the latent (16 in the paper).
+        patch_size: side of the squares of pixels that are folded into channels before the first convolution.
+            1 in the paper; 2 or 4 take the place of the first one or two spatial halvings, for speed on a CPU.
+        norm_groups: groups of every group norm; must divide every width.
+    """
+
+    channels: tuple[_Width, _Width, _Width, _Width]
+    encoder_blocks: tuple[_Blocks, _Blocks, _Blocks, _Blocks]
+    decoder_blocks: tuple[_Blocks, _Blocks, _Blocks, _Blocks]
+    latent_channels: int = Field(default=16, ge=1, le=256)
+    patch_size: Literal[1, 2, 4] = 1
+    norm_groups: int = Field(default=32, ge=1, le=256)
+
+    @model_validator(mode="after")
+    def _groups_divide_widths(self) -> Self:
+        odd = [width for width in self.channels if width % self.norm_groups]
+        if odd:
+            raise ValueError(
+                f"norm_groups must divide every width: {self.norm_groups} does not divide {odd[0]}"
+            )
+        return self
+
+    @property
+    def stride(self) -> Stride:
+        """Clip positions per latent position."""
+        return Stride(8, 8, 8)
+
+    @property
+    def spatial_halvings(self) -> tuple[bool, bool, bool]:
+        """Whether rows and columns are halved between each level and the next, besides time.
+
+        The early ones are: the fewer positions the wide levels have, the less they cost. Our choice; with
+        patch_size 1, where all three are, there is nothing to choose.
+        """
+        halvings = {1: 3, 2: 2, 4: 1}[self.patch_size]
+        return (True, halvings > 1, halvings > 2)
+
+
+_PRESETS = {
+    # Widths and depths of the latent-diffusion image autoencoder that the paper starts from; not printed there.
+    "paper": TAEConfig(
+        channels=(128, 256, 512, 512), encoder_blocks=(2, 2, 2, 2), decoder_blocks=(3, 3, 3, 3)
+    ),
+    # Ours: 4 GFLOP for a clip of 16 x 64 x 64 there and back, so that two CPU cores train it in an hour.
+    "miniature": TAEConfig(
+        channels=(24, 64, 128, 192),
+        encoder_blocks=(0, 1, 1, 0),
+        decoder_blocks=(1, 1, 1, 0),
+        patch_size=2,
+        norm_groups=8,
+    ),
+}
+
+
+def preset(name: str) -> TAEConfig:
+    """The architecture of a published or shipped model.
+
+    Raises:
+        ValueError: there is no preset of that name.
+    """
+    if name not in _PRESETS:
+        raise ValueError(f"no autoencoder preset is called {name!r}; there are {', '.join(_PRESETS)}")
+    return _PRESETS[name]

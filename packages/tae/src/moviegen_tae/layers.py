@@ -1,0 +1,161 @@
+"""Blocks of the 2.5-D autoencoder: 2-D layers on frames, 1-D layers along time at one position (section 3.1.1).
+
+Legend: B batch, T frames, N = B*T frames folded into the batch, C channels, H rows, W columns, P = H*W positions.
+Tensors stay (N, C, H, W) in channels-last memory, which is (B, T, P, C) in order: a convolution along time is a
+2-D convolution over (T, P) on the same memory, so nothing is copied to go from one to the other.
+
+Group norm and spatial attention act on one frame, temporal layers on one position: a frame's own statistics
+never depend on how long its clip is (the paper is silent; our choice).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def _as_time_grid(x_NCHW: Tensor, frames: int) -> Tensor:
+    """(B*T, C, H, W) as (B, C, T, P)."""
+    N, C, H, W = x_NCHW.shape
+    return x_NCHW.permute(0, 2, 3, 1).reshape(N // frames, frames, H * W, C).permute(0, 3, 1, 2)
+
+
+def _as_frames(x_BCTP: Tensor, height: int, width: int) -> Tensor:
+    """(B, C, T, P) as (B*T, C, H, W)."""
+    B, C, T, _ = x_BCTP.shape
+    return x_BCTP.permute(0, 2, 3, 1).reshape(B * T, height, width, C).permute(0, 3, 1, 2)
+
+
+class TemporalConv(nn.Conv2d):
+    """Convolution along time, kernel 3, symmetric replicate padding; starts as the identity.
+
+    With stride 2 it makes ceil(T / 2) frames of T, and starts by keeping every second one. Identity at the
+    centre tap is our choice: the paper does not say how temporal kernels start.
+    """
+
+    def __init__(self, channels: int, stride: int = 1) -> None:
+        super().__init__(channels, channels, (3, 1), stride=(stride, 1))
+
+    def reset_parameters(self) -> None:
+        assert self.bias is not None
+        with torch.no_grad():
+            nn.init.zeros_(self.bias)
+            nn.init.zeros_(self.weight)
+            nn.init.eye_(self.weight[:, :, 1, 0])
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:  # type: ignore[override]
+        x_BCTP = _as_time_grid(x_NCHW, frames)
+        # Not F.pad: its replicate mode is slower here, and torch.compile mislays its memory format.
+        x_BCTP = torch.cat([x_BCTP[:, :, :1], x_BCTP, x_BCTP[:, :, -1:]], dim=2)
+        return _as_frames(super().forward(x_BCTP), *x_NCHW.shape[2:])
+
+
+class SpaceTimeConv(nn.Module):
+    """A 3x3 convolution on every frame, then a convolution along time."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.spatial = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.temporal = TemporalConv(out_channels)
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        y: Tensor = self.temporal(self.spatial(x_NCHW), frames)
+        return y
+
+
+class ResBlock(nn.Module):
+    """Two space-time convolutions with group norm and SiLU before each, around a shortcut.
+
+    A change of width on the shortcut is a 1x1 convolution; it looks at one position, so no temporal one follows.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, in_channels, eps=1e-6)
+        self.conv1 = SpaceTimeConv(in_channels, out_channels)
+        self.norm2 = nn.GroupNorm(groups, out_channels, eps=1e-6)
+        self.conv2 = SpaceTimeConv(out_channels, out_channels)
+        same = in_channels == out_channels
+        self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        y = self.conv1(F.silu(self.norm1(x_NCHW)), frames)
+        y = self.conv2(F.silu(self.norm2(y)), frames)
+        return y + self.shortcut(x_NCHW)
+
+
+class Attention(nn.Module):
+    """Single-head self-attention over the tokens of (M, S, C), its output projection zero if `identity`."""
+
+    def __init__(self, channels: int, identity: bool) -> None:
+        super().__init__()
+        self.q = nn.Linear(channels, channels)
+        self.k = nn.Linear(channels, channels)
+        self.v = nn.Linear(channels, channels)
+        self.out = nn.Linear(channels, channels)
+        if identity:
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
+
+    def forward(self, x_MSC: Tensor) -> Tensor:
+        q, k, v = (layer(x_MSC)[:, None] for layer in (self.q, self.k, self.v))
+        y: Tensor = self.out(F.scaled_dot_product_attention(q, k, v)[:, 0])
+        return y
+
+
+class SpaceTimeAttention(nn.Module):
+    """Attention among the positions of a frame, then among the frames of a position, each around a shortcut.
+
+    The temporal one starts as the identity. It has no positions of its own, so it reads any length.
+    """
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.spatial_norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.spatial = Attention(channels, identity=False)
+        self.temporal_norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.temporal = Attention(channels, identity=True)
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        N, C, H, W = x_NCHW.shape
+        normed_NPC = self.spatial_norm(x_NCHW).permute(0, 2, 3, 1).reshape(N, H * W, C)
+        x_NCHW = x_NCHW + self.spatial(normed_NPC).reshape(N, H, W, C).permute(0, 3, 1, 2)
+        grid_BCTP = _as_time_grid(self.temporal_norm(x_NCHW), frames)
+        y_MTC = self.temporal(grid_BCTP.permute(0, 3, 2, 1).reshape(-1, frames, C))
+        y_BCTP = y_MTC.reshape(N // frames, H * W, frames, C).permute(0, 3, 2, 1)
+        return x_NCHW + _as_frames(y_BCTP, H, W)
+
+
+class Downsample(nn.Module):
+    """Halves time by a strided convolution, and first rows and columns by another where `spatial`.
+
+    The spatial one pads right and bottom only, as the latent-diffusion autoencoder does.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, spatial: bool) -> None:
+        super().__init__()
+        self.pad = (0, 1, 0, 1) if spatial else (1, 1, 1, 1)
+        self.spatial = nn.Conv2d(in_channels, out_channels, 3, stride=2 if spatial else 1)
+        self.temporal = TemporalConv(out_channels, stride=2)
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        y: Tensor = self.temporal(self.spatial(F.pad(x_NCHW, self.pad)), frames)
+        return y
+
+
+class Upsample(nn.Module):
+    """Doubles time, and rows and columns where `spatial`, each by nearest neighbour and a convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int, spatial: bool) -> None:
+        super().__init__()
+        self.scale = 2 if spatial else 1
+        self.spatial = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.temporal = TemporalConv(out_channels)
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        if self.scale > 1:
+            x_NCHW = F.interpolate(x_NCHW, scale_factor=self.scale, mode="nearest")
+        y_NCHW = self.spatial(x_NCHW).repeat_interleave(2, dim=0)
+        z: Tensor = self.temporal(y_NCHW, 2 * frames)
+        return z

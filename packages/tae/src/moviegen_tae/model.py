@@ -1,0 +1,212 @@
+"""The temporal autoencoder (TAE): video to latent and back, 8 times smaller along each axis (section 3.1.1).
+
+Legend: B batch, T frames, N = B*T, C channels, H rows, W columns; lower-case t, h, w on the latent's grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from moviegen_core import Stride, VideoClip, VideoLatent, VideoShape
+from torch import Tensor, nn
+
+from moviegen_tae.config import LEVELS, TAEConfig
+from moviegen_tae.layers import Downsample, ResBlock, SpaceTimeAttention, SpaceTimeConv, Upsample
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Diagonal Gaussian over latents, before normalisation.
+
+    Args:
+        mean: (B, C, t, h, w).
+        log_variance: (B, C, t, h, w), natural logarithm.
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """A draw, (B, C, t, h, w); the noise comes from `generator`, which lives on the CPU."""
+        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
+        return self.mean + torch.exp(0.5 * self.log_variance) * noise.to(self.mean.device)
+
+    def kl(self) -> Tensor:
+        """Kullback-Leibler divergence to the standard normal, in nats, as a mean over all latent values."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance).mean()
+
+
+class _Middle(nn.Module):
+    """Residual block, attention, residual block, at the latent's resolution."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.block1 = ResBlock(channels, channels, groups)
+        self.attention = SpaceTimeAttention(channels, groups)
+        self.block2 = ResBlock(channels, channels, groups)
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        x_NCHW = self.attention(self.block1(x_NCHW, frames), frames)
+        y: Tensor = self.block2(x_NCHW, frames)
+        return y
+
+
+class Encoder(nn.Module):
+    """Pixels (N, 3*p*p, H/p, W/p) to mean and log variance (N', 2*C, h, w)."""
+
+    def __init__(self, config: TAEConfig) -> None:
+        super().__init__()
+        widths, groups = config.channels, config.norm_groups
+        self.conv_in = SpaceTimeConv(3 * config.patch_size**2, widths[0])
+        self.levels = nn.ModuleList(
+            nn.ModuleList(ResBlock(width, width, groups) for _ in range(blocks))
+            for width, blocks in zip(widths, config.encoder_blocks, strict=True)
+        )
+        self.downsamples = nn.ModuleList(
+            Downsample(widths[i], widths[i + 1], config.spatial_halvings[i]) for i in range(LEVELS - 1)
+        )
+        self.middle = _Middle(widths[-1], groups)
+        self.norm_out = nn.GroupNorm(groups, widths[-1], eps=1e-6)
+        self.conv_out = SpaceTimeConv(widths[-1], 2 * config.latent_channels)
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        x_NCHW = self.conv_in(x_NCHW, frames)
+        for i, level in enumerate(self.levels):
+            if i > 0:
+                x_NCHW = self.downsamples[i - 1](x_NCHW, frames)
+                frames = -(-frames // 2)
+            for block in level:  # type: ignore[union-attr]  # nn.ModuleList of nn.ModuleList
+                x_NCHW = block(x_NCHW, frames)
+        x_NCHW = self.middle(x_NCHW, frames)
+        y: Tensor = self.conv_out(F.silu(self.norm_out(x_NCHW)), frames)
+        return y
+
+
+class Decoder(nn.Module):
+    """Latent (N, C, h, w) to pixels (8*N, 3*p*p, H/p, W/p)."""
+
+    def __init__(self, config: TAEConfig) -> None:
+        super().__init__()
+        widths, groups = config.channels, config.norm_groups
+        self.conv_in = SpaceTimeConv(config.latent_channels, widths[-1])
+        self.middle = _Middle(widths[-1], groups)
+        self.levels = nn.ModuleList(
+            nn.ModuleList(ResBlock(width, width, groups) for _ in range(blocks))
+            for width, blocks in zip(widths, config.decoder_blocks, strict=True)
+        )
+        self.upsamples = nn.ModuleList(
+            Upsample(widths[i + 1], widths[i], config.spatial_halvings[i]) for i in range(LEVELS - 1)
+        )
+        self.norm_out = nn.GroupNorm(groups, widths[0], eps=1e-6)
+        self.conv_out = SpaceTimeConv(widths[0], 3 * config.patch_size**2)
+
+    def forward(self, z_NCHW: Tensor, frames: int) -> Tensor:
+        x_NCHW = self.middle(self.conv_in(z_NCHW, frames), frames)
+        for i in reversed(range(LEVELS)):
+            for block in self.levels[i]:  # type: ignore[union-attr]  # nn.ModuleList of nn.ModuleList
+                x_NCHW = block(x_NCHW, frames)
+            if i > 0:
+                x_NCHW = self.upsamples[i - 1](x_NCHW, frames)
+                frames = 2 * frames
+        y: Tensor = self.conv_out(F.silu(self.norm_out(x_NCHW)), frames)
+        return y
+
+
+class TAE(nn.Module):
+    """Temporal autoencoder: any number of frames, rows and columns in multiples of 8; an image is one frame.
+
+    T frames become ceil(T / 8) latent frames; what the decoder makes beyond T frames is dropped (Fig. 4).
+    Latents that leave `encode` are normalised per channel by buffers that are saved with the weights.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, config: TAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
+        self.register_buffer("latent_std", torch.ones(config.latent_channels))
+
+    @property
+    def stride(self) -> Stride:
+        """Clip positions per latent position: 8 along each axis."""
+        return self.config.stride
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latent."""
+        return self.config.latent_channels
+
+    def posterior(self, clip: VideoClip) -> Posterior:
+        """Mean and log variance of the latent of a clip, not normalised: what training needs.
+
+        Raises:
+            ValueError: height or width is not a multiple of 8.
+        """
+        latent = self.stride.latent(clip.shape)
+        p = self.config.patch_size
+        x_NCHW = rearrange(clip.frames, "b c t (h p) (w q) -> (b t) (c p q) h w", p=p, q=p)
+        x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
+        moments_NCHW = self.encoder(x_NCHW, clip.shape.frames)
+        moments = rearrange(moments_NCHW, "(b t) c h w -> b c t h w", t=latent.frames)
+        mean, log_variance = moments.chunk(2, dim=1)
+        return Posterior(mean, log_variance.clamp(-30.0, 20.0))
+
+    def encode(self, clip: VideoClip) -> VideoLatent:
+        """The normalised posterior mean of a clip.
+
+        Raises:
+            ValueError: height or width is not a multiple of 8.
+        """
+        values = self.normalise(self.posterior(clip).mean)
+        return VideoLatent(values, self.stride, clip.shape.frames, clip.fps)
+
+    def decode(self, latent: VideoLatent) -> VideoClip:
+        """The clip of a latent, unclamped.
+
+        Raises:
+            ValueError: the latent has another stride or number of channels than this model's.
+        """
+        if latent.stride != self.stride or latent.values.shape[1] != self.latent_channels:
+            raise ValueError(
+                f"this autoencoder decodes {self.latent_channels} channels at {self.stride}, "
+                f"not {latent.values.shape[1]} at {latent.stride}"
+            )
+        frames = self.decode_moments(self.denormalise(latent.values), latent.clip_shape)
+        return VideoClip(frames, latent.fps)
+
+    def decode_moments(self, z: Tensor, clip_shape: VideoShape) -> Tensor:
+        """Frames (B, 3, T, H, W) of latents (B, C, t, h, w) that are not normalised: what training needs."""
+        z_NCHW = rearrange(z, "b c t h w -> (b t) c h w").contiguous(memory_format=torch.channels_last)
+        x_NCHW = self.decoder(z_NCHW, z.shape[2])
+        p = self.config.patch_size
+        frames = rearrange(x_NCHW, "(b t) (c p q) h w -> b c t (h p) (w q)", b=z.shape[0], p=p, q=p)
+        return frames[:, :, : clip_shape.frames]
+
+    def normalise(self, mean: Tensor) -> Tensor:
+        """Posterior means (B, C, t, h, w) to latents of about mean 0 and deviation 1 per channel."""
+        return (mean - self.latent_mean.view(-1, 1, 1, 1)) / self.latent_std.view(-1, 1, 1, 1)
+
+    def denormalise(self, values: Tensor) -> Tensor:
+        """Inverse of `normalise`."""
+        return values * self.latent_std.view(-1, 1, 1, 1) + self.latent_mean.view(-1, 1, 1, 1)
+
+    def set_normalisation(self, mean: Tensor, std: Tensor) -> None:
+        """Set the per-channel statistics (C,) of posterior means over training clips.
+
+        Raises:
+            ValueError: wrong shape, not finite, or a deviation that is not positive.
+        """
+        expected = self.latent_mean.shape
+        if mean.shape != expected or std.shape != expected:
+            raise ValueError(f"mean and std must have shape {tuple(expected)}")
+        if not bool(torch.isfinite(mean).all() and torch.isfinite(std).all() and (std > 0).all()):
+            raise ValueError("mean and std must be finite, and std positive")
+        self.latent_mean.copy_(mean)
+        self.latent_std.copy_(std)
