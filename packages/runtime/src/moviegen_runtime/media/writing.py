@@ -1,0 +1,93 @@
+"""Writes clips as mp4, gif or png. The same frames give the same bytes on one installation.
+
+Legend: T frames, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from numpy.typing import NDArray
+from PIL import Image
+
+# Quality 12 is visually without loss; one thread, since x264's result depends on how many there are.
+_X264_OPTIONS = {"crf": "12", "preset": "slow", "threads": "1"}
+# Viewers show a gif faster than this at a tenth of its speed.
+_MAX_GIF_FPS = 50
+_HD_ROWS = 720
+
+
+def write_clip(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
+    """Write frames (T, H, W, 3) to `path`, in the format of its suffix.
+
+    Raises:
+        ValueError: the suffix is not .mp4, .gif or .png, or the format cannot hold these frames.
+        OSError: the file cannot be written.
+    """
+    writer = _WRITERS.get(path.suffix)
+    if writer is None:
+        raise ValueError(f"{path.name!r} must end in {', '.join(_WRITERS)}")
+    writer(frames, fps, path)
+
+
+def _write_mp4(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
+    """H.264 in yuv420p, index first so that it plays while it loads."""
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        raise ValueError(f"mp4 needs even width and height, not {width}x{height}; write a gif or enlarge it")
+    # Players that ignore the tag take small pictures for BT.601 and large ones for BT.709: agree with both.
+    matrix = Colorspace.ITU709 if height >= _HD_ROWS else Colorspace.SMPTE170M
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=_rational(fps), options=_X264_OPTIONS)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        context = stream.codec_context
+        context.colorspace, context.color_range = matrix, ColorRange.MPEG
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        for picture in frames:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+                format="yuv420p",
+                dst_colorspace=matrix,
+                interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
+            )
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def _write_gif(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
+    """One palette for all frames, so that nothing flickers; without dithering, which crawls in motion."""
+    if fps > _MAX_GIF_FPS:
+        raise ValueError(f"a gif shows at most {_MAX_GIF_FPS} frames a second, not {fps:g}; write an mp4")
+    count, height, width, _ = frames.shape
+    strip = Image.fromarray(frames.reshape(count * height, width, 3))
+    indexed = strip.quantize(colors=256, dither=Image.Dither.NONE)
+    pictures = [indexed.crop((0, top, width, top + height)) for top in range(0, count * height, height)]
+    # Times are in hundredths of a second: rounding the ends, not the lengths, keeps the whole in time.
+    ends = [round(100 * (index + 1) / fps) for index in range(count)]
+    durations = [10 * (end - start) for start, end in zip([0, *ends], ends, strict=False)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+
+
+def _write_png(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
+    del fps  # a picture has none
+    if len(frames) != 1:
+        raise ValueError(
+            f"a png holds one frame, not {len(frames)}; write an mp4 or a gif, or ask for 1 frame"
+        )
+    Image.fromarray(frames[0]).save(path)
+
+
+def _rational(fps: float) -> Fraction:
+    """Frame rates such as 29.97 are fractions over 1001 in containers."""
+    return Fraction(fps).limit_denominator(1001)
+
+
+_WRITERS: dict[str, Callable[[NDArray[np.uint8], float, Path], None]] = {
+    ".mp4": _write_mp4,
+    ".gif": _write_gif,
+    ".png": _write_png,
+}
