@@ -1,9 +1,9 @@
 """Captioned clips in shards: one JSON and one picture for each clip.
 
-The picture is a lossless PNG film strip, frame below frame (our choice). Measured at 16x64x64 on one core: 30 kB
-for a drawn clip and 130 kB for a noisy one (raw: 197 kB), about 450 clips a second to read. FFV1 and lossless H.264
-were as compact but 4 to 10 times slower, since a decoder is opened for every clip; bare zlib is twice as fast, but
-no viewer opens it.
+The picture is a lossless PNG film strip, frame below frame (our choice). Measured at 16x64x64 on one core:
+30 kB for a drawn clip and 130 kB for a noisy one (raw: 197 kB), about 450 clips a second to read. FFV1 and
+lossless H.264 were as compact but 4 to 10 times slower, since a decoder is opened for every clip; bare zlib
+is twice as fast, but no viewer opens it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class ShardedClips:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.reader = ShardReader(folder, CLIP_KIND)
+        self.reader = ShardReader(folder, CLIP_KIND, CLIP_MEMBERS)
 
     def __len__(self) -> int:
         return len(self.reader)

@@ -146,7 +146,7 @@ class ShardedLatents:
     """
 
     def __init__(self, folder: Path | str, *, tae: str | None = None) -> None:
-        self.reader = ShardReader(folder, LATENT_KIND)
+        self.reader = ShardReader(folder, LATENT_KIND, LATENT_MEMBERS)
         try:
             self.properties = LatentProperties.model_validate_json(json.dumps(self.reader.header.properties))
             self.stride = Stride(*self.properties.stride)

@@ -1,9 +1,9 @@
 """The order in which training sees its samples: a pure function of seed, epoch and position.
 
-Every epoch is a new permutation, and epochs follow each other without end, so a resumed run that knows how many
-samples it has consumed goes on with exactly those that it would have seen. A permutation sorts keys from the raw
-stream of numpy's Philox generator, which numpy promises never to change: the order does not depend on numpy's
-version, on the platform or on what was drawn before.
+Every epoch is a new permutation, and epochs follow each other without end, so a resumed run that knows how
+many samples it has consumed goes on with exactly those that it would have seen. A permutation sorts keys
+from the raw stream of numpy's Philox generator, which numpy promises never to change: the order does not
+depend on numpy's version, on the platform or on what was drawn before.
 """
 
 from __future__ import annotations

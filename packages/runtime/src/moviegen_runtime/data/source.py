@@ -1,7 +1,8 @@
 """Where captioned clips come from: shards, or a source that another distribution brings by name.
 
 A distribution offers a source through the entry-point group `moviegen.clip_sources`: a name, and a callable
-that takes the recipe's options as keyword arguments and returns a `ClipSource`. The stage of the miniature is one.
+that takes the recipe's options as keyword arguments and returns a `ClipSource`. The stage of the miniature
+is one.
 """
 
 from __future__ import annotations
