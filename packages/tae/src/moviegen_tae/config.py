@@ -22,8 +22,8 @@ class TAEConfig(ArchConfig):
         encoder_blocks: residual blocks of each level in the encoder.
         decoder_blocks: residual blocks of each level in the decoder, listed from pixels to latent as well.
         latent_channels: channels of the latent (16 in the paper).
-        patch_size: side of the squares of pixels that are folded into channels before the first convolution.
-            1 in the paper; 2 or 4 take the place of the first one or two spatial halvings, for speed on a CPU.
+        patch_size: side of the squares of pixels that are folded into channels up front. 1 in the paper;
+            2 or 4 take the place of one or two spatial halvings, for speed on a CPU.
         norm_groups: groups of every group norm; must divide every width.
     """
 
@@ -60,7 +60,7 @@ class TAEConfig(ArchConfig):
 
 
 _PRESETS = {
-    # Widths and depths of the latent-diffusion image autoencoder that the paper starts from; not printed there.
+    # The latent-diffusion image autoencoder that the paper starts from; its sizes are not printed there.
     "paper": TAEConfig(
         channels=(128, 256, 512, 512), encoder_blocks=(2, 2, 2, 2), decoder_blocks=(3, 3, 3, 3)
     ),

@@ -1,8 +1,8 @@
-"""Blocks of the 2.5-D autoencoder: 2-D layers on frames, 1-D layers along time at one position (section 3.1.1).
+"""Blocks of the 2.5-D autoencoder: 2-D layers on frames, 1-D layers along time (paper, section 3.1.1).
 
-Legend: B batch, T frames, N = B*T frames folded into the batch, C channels, H rows, W columns, P = H*W positions.
-Tensors stay (N, C, H, W) in channels-last memory, which is (B, T, P, C) in order: a convolution along time is a
-2-D convolution over (T, P) on the same memory, so nothing is copied to go from one to the other.
+Legend: B batch, T frames, N = B*T frames folded into the batch, C channels, H rows, W columns, P = H*W.
+Tensors stay (N, C, H, W) in channels-last memory, which is (B, T, P, C) in order: a convolution along time
+is a 2-D convolution over (T, P) on the same memory, so nothing is copied to go from one to the other.
 
 Group norm and spatial attention act on one frame, temporal layers on one position: a frame's own statistics
 never depend on how long its clip is (the paper is silent; our choice).
@@ -67,7 +67,7 @@ class SpaceTimeConv(nn.Module):
 class ResBlock(nn.Module):
     """Two space-time convolutions with group norm and SiLU before each, around a shortcut.
 
-    A change of width on the shortcut is a 1x1 convolution; it looks at one position, so no temporal one follows.
+    A change of width on the shortcut is a 1x1 convolution: it sees one position, so no temporal one follows.
     """
 
     def __init__(self, in_channels: int, out_channels: int, groups: int) -> None:
@@ -82,7 +82,8 @@ class ResBlock(nn.Module):
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
         y = self.conv1(F.silu(self.norm1(x_NCHW)), frames)
         y = self.conv2(F.silu(self.norm2(y)), frames)
-        return y + self.shortcut(x_NCHW)
+        out: Tensor = y + self.shortcut(x_NCHW)
+        return out
 
 
 class Attention(nn.Module):

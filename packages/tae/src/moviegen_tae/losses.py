@@ -1,4 +1,4 @@
-"""What the autoencoder is trained on: reconstruction, perceptual, KL, and the outlier penalty (section 3.1.1).
+"""What the autoencoder is trained on: reconstruction, perceptual, KL and outlier penalty (section 3.1.1).
 
 The paper prints the outlier penalty and its weight only; the other weights are ours.
 """
@@ -62,7 +62,8 @@ def outlier_penalty(latent: Tensor, radius: float = 3.0) -> Tensor:
     std_NC = x_NCP.std(dim=2, unbiased=False)
     distance_NP = torch.linalg.vector_norm(x_NCP - mean_NC1, dim=1)
     allowed_N1 = radius * torch.linalg.vector_norm(std_NC, dim=1, keepdim=True)
-    return (distance_NP - allowed_N1).clamp_min(0.0).mean()
+    penalty: Tensor = (distance_NP - allowed_N1).clamp_min(0.0).mean()
+    return penalty
 
 
 class TAELoss:

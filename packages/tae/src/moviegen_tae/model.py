@@ -39,6 +39,19 @@ class Posterior:
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance).mean()
 
 
+class _Level(nn.Module):
+    """Residual blocks of one width and resolution."""
+
+    def __init__(self, channels: int, blocks: int, groups: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(ResBlock(channels, channels, groups) for _ in range(blocks))
+
+    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        for block in self.blocks:
+            x_NCHW = block(x_NCHW, frames)
+        return x_NCHW
+
+
 class _Middle(nn.Module):
     """Residual block, attention, residual block, at the latent's resolution."""
 
@@ -62,8 +75,7 @@ class Encoder(nn.Module):
         widths, groups = config.channels, config.norm_groups
         self.conv_in = SpaceTimeConv(3 * config.patch_size**2, widths[0])
         self.levels = nn.ModuleList(
-            nn.ModuleList(ResBlock(width, width, groups) for _ in range(blocks))
-            for width, blocks in zip(widths, config.encoder_blocks, strict=True)
+            _Level(width, blocks, groups) for width, blocks in zip(widths, config.encoder_blocks, strict=True)
         )
         self.downsamples = nn.ModuleList(
             Downsample(widths[i], widths[i + 1], config.spatial_halvings[i]) for i in range(LEVELS - 1)
@@ -78,8 +90,7 @@ class Encoder(nn.Module):
             if i > 0:
                 x_NCHW = self.downsamples[i - 1](x_NCHW, frames)
                 frames = -(-frames // 2)
-            for block in level:  # type: ignore[union-attr]  # nn.ModuleList of nn.ModuleList
-                x_NCHW = block(x_NCHW, frames)
+            x_NCHW = level(x_NCHW, frames)
         x_NCHW = self.middle(x_NCHW, frames)
         y: Tensor = self.conv_out(F.silu(self.norm_out(x_NCHW)), frames)
         return y
@@ -94,8 +105,7 @@ class Decoder(nn.Module):
         self.conv_in = SpaceTimeConv(config.latent_channels, widths[-1])
         self.middle = _Middle(widths[-1], groups)
         self.levels = nn.ModuleList(
-            nn.ModuleList(ResBlock(width, width, groups) for _ in range(blocks))
-            for width, blocks in zip(widths, config.decoder_blocks, strict=True)
+            _Level(width, blocks, groups) for width, blocks in zip(widths, config.decoder_blocks, strict=True)
         )
         self.upsamples = nn.ModuleList(
             Upsample(widths[i + 1], widths[i], config.spatial_halvings[i]) for i in range(LEVELS - 1)
@@ -106,8 +116,7 @@ class Decoder(nn.Module):
     def forward(self, z_NCHW: Tensor, frames: int) -> Tensor:
         x_NCHW = self.middle(self.conv_in(z_NCHW, frames), frames)
         for i in reversed(range(LEVELS)):
-            for block in self.levels[i]:  # type: ignore[union-attr]  # nn.ModuleList of nn.ModuleList
-                x_NCHW = block(x_NCHW, frames)
+            x_NCHW = self.levels[i](x_NCHW, frames)
             if i > 0:
                 x_NCHW = self.upsamples[i - 1](x_NCHW, frames)
                 frames = 2 * frames
@@ -186,7 +195,7 @@ class TAE(nn.Module):
         z_NCHW = rearrange(z, "b c t h w -> (b t) c h w").contiguous(memory_format=torch.channels_last)
         x_NCHW = self.decoder(z_NCHW, z.shape[2])
         p = self.config.patch_size
-        frames = rearrange(x_NCHW, "(b t) (c p q) h w -> b c t (h p) (w q)", b=z.shape[0], p=p, q=p)
+        frames: Tensor = rearrange(x_NCHW, "(b t) (c p q) h w -> b c t (h p) (w q)", b=z.shape[0], p=p, q=p)
         return frames[:, :, : clip_shape.frames]
 
     def normalise(self, mean: Tensor) -> Tensor:
