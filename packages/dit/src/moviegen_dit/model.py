@@ -1,0 +1,158 @@
+"""The video transformer: the velocity of a noisy latent, given its time and prompt (paper, section 3.1.3).
+
+Legend: B batch, C latent channels, T H W latent frames, rows, columns, S video tokens, L prompt tokens,
+D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import torch
+from moviegen_core import AttentionFn, TextContext, VideoShape
+from torch import Tensor, nn
+
+from moviegen_dit.attention import sdpa_attention
+from moviegen_dit.conditions import PreparedConditions, packed
+from moviegen_dit.config import VideoDiTConfig
+from moviegen_dit.layers import (
+    MODULATIONS,
+    Block,
+    PromptProjection,
+    TimeEmbedding,
+    linear,
+    modulated_norm,
+    patchify,
+    unpatchify,
+    zero_linear,
+)
+
+_POSITION_DEVIATION = (
+    3**-0.5
+)  # the sum of three tables then has deviation 1, as the patches have. Our choice.
+
+
+class VideoDiT(nn.Module):
+    """Transformer over the patches of a video latent.
+
+    Every block starts as the identity and the output at zero, so an untrained model says velocity 0.
+
+    Args:
+        config: sizes.
+        attention: used by every layer, for self-attention and cross-attention.
+    """
+
+    def __init__(self, config: VideoDiTConfig, attention: AttentionFn = sdpa_attention) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.patch_in = linear(config.patch_channels, width)
+        # Factorized learnable positions, one table an axis (NaViT), shared by all layers.
+        self.frame_positions, self.row_positions, self.column_positions = (
+            nn.Parameter(torch.randn(length, width) * _POSITION_DEVIATION) for length in config.positions
+        )
+        self.time_embedding = TimeEmbedding(width)
+        self.modulation = zero_linear(width, MODULATIONS * width)
+        self.prompts = nn.ModuleList(PromptProjection(spec.width, width) for spec in config.text_encoders)
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.mlp_width, attention) for _ in range(config.layers)
+        )
+        self.final_modulation = zero_linear(width, 2 * width)
+        self.patch_out = zero_linear(width, config.patch_channels)
+
+    def prepare(self, contexts: Sequence[TextContext], drop: Tensor | None = None) -> PreparedConditions:
+        """Project the prompts, and make the keys and values of every layer.
+
+        Args:
+            contexts: one for each text encoder of the config, in any order.
+            drop: (B,) bool, True for samples whose prompt is to be absent in all encoders; None: no sample.
+
+        Raises:
+            ValueError: an encoder is missing, unknown or of another width, or batch sizes differ.
+        """
+        ordered = self._ordered(contexts)
+        batch = ordered[0].batch
+        if drop is not None and (drop.dtype != torch.bool or drop.shape != (batch,)):
+            raise ValueError(f"drop must be bool of shape ({batch},), not {drop.dtype} {tuple(drop.shape)}")
+        pairs = [
+            prompt(context.embeddings, context.mask, drop)
+            for prompt, context in zip(self.prompts, ordered, strict=True)
+        ]
+        tokens_BLD = torch.cat([tokens for tokens, _ in pairs], dim=1)
+        return self._keys_and_values(*packed(tokens_BLD, torch.cat([mask for _, mask in pairs], dim=1)))
+
+    def null_conditions(self, batch: int) -> PreparedConditions:
+        """Conditions of samples without a prompt: those of `prepare` with every sample dropped."""
+        nulls_LD = torch.stack([prompt.get_parameter("null") for prompt in self.prompts])
+        lengths_B = torch.full((batch,), len(self.prompts), device=nulls_LD.device)
+        return self._keys_and_values(nulls_LD.expand(batch, -1, -1), lengths_B)
+
+    def forward(self, x: Tensor, t: Tensor, conditions: PreparedConditions) -> Tensor:
+        """Velocity of a noisy latent.
+
+        Args:
+            x: (B, C, T, H, W) noisy latent.
+            t: (B,) times in [0, 1]: 0 is noise, 1 is data.
+            conditions: of the same samples, in the same order.
+
+        Returns:
+            (B, C, T, H, W).
+
+        Raises:
+            ValueError: a size that the patches or the position tables do not fit, or batch sizes differ.
+        """
+        tokens = self._checked(x, t, conditions)
+        x_BSD = self.patch_in(patchify(x, self.config.patch))
+        positions_SD = self._positions(tokens)
+        time_BD = self.time_embedding(t)
+        modulation_B6D = self.modulation(time_BD).unflatten(1, (MODULATIONS, -1))
+        for block, keys, values in zip(self.blocks, conditions.keys, conditions.values, strict=True):
+            x_BSD = block(x_BSD, positions_SD, modulation_B6D, keys, values, conditions.key_lengths)
+        shift_B1D, scale_B1D = self.final_modulation(time_BD)[:, None].chunk(2, dim=-1)
+        out_BSC = self.patch_out(modulated_norm(x_BSD, shift_B1D, scale_B1D))
+        return unpatchify(out_BSC, self.config.patch, tokens)
+
+    def _positions(self, tokens: VideoShape) -> Tensor:
+        """(S, D) sum of the three tables."""
+        frames_T11D = self.frame_positions[: tokens.frames, None, None]
+        rows_H1D = self.row_positions[: tokens.height, None]
+        columns_WD = self.column_positions[: tokens.width]
+        return (frames_T11D + rows_H1D + columns_WD).flatten(0, 2)
+
+    def _keys_and_values(self, prompt_BLD: Tensor, lengths_B: Tensor) -> PreparedConditions:
+        pairs = [block.cross_attention.prepare(prompt_BLD) for block in cast(Iterable[Block], self.blocks)]
+        keys, values = zip(*pairs, strict=True)
+        return PreparedConditions(keys, values, lengths_B)
+
+    def _ordered(self, contexts: Sequence[TextContext]) -> list[TextContext]:
+        by_name = {context.encoder: context for context in contexts}
+        wanted = {spec.name: spec.width for spec in self.config.text_encoders}
+        if len(contexts) != len(wanted) or set(by_name) != set(wanted):
+            given = ", ".join(context.encoder for context in contexts) or "none"
+            raise ValueError(f"prompts must come from {', '.join(wanted)}, once each, not from {given}")
+        for name, width in wanted.items():
+            if by_name[name].embeddings.shape[2] != width:
+                raise ValueError(
+                    f"{name} states must be {width} wide, not {by_name[name].embeddings.shape[2]}"
+                )
+        ordered = [by_name[name] for name in wanted]
+        if len({context.batch for context in ordered}) > 1:
+            raise ValueError(
+                f"encoders must agree on the batch, not {[context.batch for context in ordered]}"
+            )
+        return ordered
+
+    def _checked(self, x: Tensor, t: Tensor, conditions: PreparedConditions) -> VideoShape:
+        channels = self.config.latent_channels
+        if x.ndim != 5 or x.shape[1] != channels or 0 in x.shape:
+            raise ValueError(f"x must be a non-empty (B, {channels}, T, H, W) tensor, not {tuple(x.shape)}")
+        batch = x.shape[0]
+        if t.shape != (batch,) or not t.is_floating_point():
+            raise ValueError(f"t must be floating point of shape ({batch},), not {t.dtype} {tuple(t.shape)}")
+        if conditions.batch != batch or len(conditions.keys) != self.config.layers:
+            raise ValueError(
+                f"conditions must be of {batch} samples and {self.config.layers} layers, "
+                f"not {conditions.batch} and {len(conditions.keys)}"
+            )
+        return self.config.token_shape(VideoShape(*x.shape[2:]))

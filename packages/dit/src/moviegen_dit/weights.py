@@ -1,0 +1,52 @@
+"""Reading and writing the video transformer's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from moviegen_core import AttentionFn, load_pretrained, locate_pretrained, save_pretrained
+
+from moviegen_dit.attention import sdpa_attention
+from moviegen_dit.config import VideoDiTConfig
+from moviegen_dit.model import VideoDiT
+
+KIND = "dit"
+_WEIGHTS = Path(__file__).parent / "weights"
+
+
+def locate(source: Path | str) -> Path:
+    """The folder of "miniature", of a folder, or of a Hub id.
+
+    Raises:
+        ValueError: there are no weights of that name.
+    """
+    return locate_pretrained(
+        source, {path.name: path for path in sorted(_WEIGHTS.glob("*")) if path.is_dir()}
+    )
+
+
+def from_pretrained(source: Path | str, attention: AttentionFn = sdpa_attention) -> VideoDiT:
+    """Read a video transformer in float32 on the CPU, in evaluation mode.
+
+    Args:
+        source: "miniature", a folder, or a Hub id.
+
+    Raises:
+        ValueError: there are no such weights, or they are damaged.
+    """
+    return load_pretrained(
+        locate(source),
+        kind=KIND,
+        config_type=VideoDiTConfig,
+        build=lambda config: VideoDiT(config, attention),
+    )
+
+
+def save(model: VideoDiT, folder: Path | str, dtype: torch.dtype | None = None) -> None:
+    """Write a video transformer's weights and architecture to a folder.
+
+    Raises:
+        ValueError: a weight is not finite in `dtype`.
+    """
+    save_pretrained(model, model.config, folder, kind=KIND, dtype=dtype)
