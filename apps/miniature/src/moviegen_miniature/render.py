@@ -1,6 +1,6 @@
 """Drawing a scene: the backdrop, then the actors at their exact places and sizes.
 
-Legend: T frames, H rows, W columns, S side of a sprite.
+Legend: T frames, H rows, W columns, S side of a sprite, h and w rows and columns of the frame that a sprite reaches.
 
 An actor is resampled in one step from its sprite to the frame, as R_y P R_x^T with one row of weights for each pixel,
 so any size and any fraction of a pixel is antialiased alike and slow motion does not jitter.
@@ -37,52 +37,55 @@ class Rendered:
 
 def render(scene: Scene, sprites: Sprites) -> Rendered:
     """Draw a scene."""
-    frames_TCHW = _backdrop(scene)
+    frames = _backdrop(scene)
+    alpha = np.zeros(frames.shape[:3], np.float32)
     if scene.second is not None:
-        rgba, _ = _drawn(scene.second, scene, sprites)
-        _compose(frames_TCHW, rgba)
-    rgba, track = _drawn(scene.lead, scene, sprites)
-    _compose(frames_TCHW, rgba)
-    np.rint(frames_TCHW, out=frames_TCHW)
-    frames = frames_TCHW.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    return Rendered(np.ascontiguousarray(frames), rgba[:, 3] / 255, track)
+        _draw(scene.second, scene, sprites, frames, alpha)
+        alpha[:] = 0
+    track = _draw(scene.lead, scene, sprites, frames, alpha)
+    return Rendered(frames, alpha, track)
 
 
-def _backdrop(scene: Scene) -> Floats:
-    """(T, 3, H, W) the set as the camera sees it."""
+def _backdrop(scene: Scene) -> NDArray[np.uint8]:
+    """(T, H, W, 3) the set as the camera sees it."""
     spare = int(np.ceil(PAN_TRAVEL / 2 * scene.side)) if scene.pan else 0
     picture = paint(scene.setting, scene.setting_seed, scene.side, scene.side + 2 * spare)
-    return np.stack([picture[:, :, spare + x : spare + x + scene.side] for x in scene.camera()])
+    whole = np.rint(picture).astype(np.uint8).transpose(1, 2, 0)
+    return np.stack([whole[:, spare + x : spare + x + scene.side] for x in scene.camera()])
 
 
-def _drawn(
-    performer: Performer, scene: Scene, sprites: Sprites
-) -> tuple[Floats, NDArray[np.float64]]:
-    """An actor on a transparent frame, (T, 4, H, W) premultiplied, and its track in pixels of the frame."""
+def _draw(
+    performer: Performer, scene: Scene, sprites: Sprites, frames: NDArray[np.uint8], alpha: Floats
+) -> NDArray[np.float64]:
+    """Draw an actor over the frames, write what it covers into alpha, and return its track in pixels."""
     track = performer.track(scene.frames, scene.fps) * scene.side
     track[:, 0] -= scene.camera()
     seconds = performer.start + np.arange(scene.frames) / scene.fps
-    picture_T4SS = sprites.at(performer.actor, seconds, mirrored=performer.mirrored)
-    side = picture_T4SS.shape[-1]
-    across = _weights(track[:, 0], track[:, 2], side, scene.side)
-    down = _weights(track[:, 1], track[:, 2], side, scene.side)
-    return down[:, None] @ picture_T4SS @ across.transpose(0, 2, 1)[:, None], track
+    pictures_T4SS = sprites.at(performer.actor, seconds, mirrored=performer.mirrored)
+    for frame, cover, picture_4SS, (x, y, size) in zip(frames, alpha, pictures_T4SS, track, strict=True):
+        rows, down_hS = _weights(y, size, picture_4SS.shape[1], scene.side)
+        columns, across_wS = _weights(x, size, picture_4SS.shape[2], scene.side)
+        rgba_4hw = down_hS @ (picture_4SS @ across_wS.T)
+        cover[rows, columns] = rgba_4hw[3] / 255
+        region = frame[rows, columns]
+        shown = region * (1 - cover[rows, columns, None]) + rgba_4hw[:3].transpose(1, 2, 0)
+        region[:] = np.rint(shown.clip(0, 255)).astype(np.uint8)
+    return track
 
 
-def _weights(centre: NDArray[np.float64], size: NDArray[np.float64], side: int, pixels: int) -> Floats:
-    """Rows that resample `side` sprite pixels, laid from centre - size/2 on, to the frame: (T, pixels, side).
+def _weights(centre: float, size: float, side: int, pixels: int) -> tuple[slice, Floats]:
+    """The pixels along an axis that a sprite reaches, and their weights on its `side` pixels, one row for each.
 
-    A triangle as wide as two pixels of the coarser of both grids: linear interpolation when it enlarges, an
-    antialiasing filter when it shrinks. Weights of one pixel sum to 1 inside the sprite, to less over its edge.
+    A pixel averages the stretch of the sprite that it covers, or a stretch of one sprite pixel where it covers less:
+    the mean over an area when the sprite shrinks, linear interpolation when it grows. Inside the sprite, weights sum
+    to 1; over its edge to less.
     """
-    step = (side / size)[:, None, None]  # sprite pixels per frame pixel
-    frame = (np.arange(pixels) + 0.5)[None, :, None]
-    place = (frame - centre[:, None, None]) * step + side / 2
-    reach = np.maximum(step, 1.0)
-    distance = np.abs(place - (np.arange(side) + 0.5)) / reach
-    return (np.maximum(1 - distance, 0) / reach).astype(np.float32)
-
-
-def _compose(frames_TCHW: Floats, rgba_T4HW: Floats) -> None:
-    frames_TCHW *= 1 - rgba_T4HW[:, 3:] / 255
-    frames_TCHW += rgba_T4HW[:, :3]
+    first = min(max(int(centre - size / 2) - 1, 0), pixels)
+    last = max(min(int(centre + size / 2) + 2, pixels), first)
+    step = side / size  # sprite pixels per frame pixel
+    width = np.float32(max(step, 1.0))
+    middle = (np.arange(first, last, dtype=np.float32)[:, None] + np.float32(0.5 - centre)) * np.float32(step)
+    start = middle + (side - width) / 2
+    cell = np.arange(side, dtype=np.float32)
+    overlap = np.minimum(start + width, cell + 1) - np.maximum(start, cell)
+    return slice(first, last), np.maximum(overlap, 0) / width

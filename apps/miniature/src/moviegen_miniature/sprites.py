@@ -55,7 +55,7 @@ class Sprites:
         chosen = frames[np.floor(seconds * RATE + 1e-6).astype(np.int64) % len(frames)]
         if mirrored:
             chosen = chosen[:, :, ::-1]
-        return chosen.transpose(0, 3, 1, 2).astype(np.float32)
+        return np.ascontiguousarray(chosen.transpose(0, 3, 1, 2), dtype=np.float32)
 
 
 def load_sprites(path: Path) -> Sprites:
