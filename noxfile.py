@@ -1,0 +1,234 @@
+"""Every check of the repository, one session each: `uv run nox` runs them all, `uv run nox -l` lists them.
+
+Each session has an environment of its own with exactly what it needs (`uv sync` takes away what it does not),
+made of hard links into uv's cache, from the one resolution that the pins fix. None needs an accelerator.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+FOLDERS = sorted(
+    path.parent for place in ("packages", "apps") for path in ROOT.glob(f"{place}/*/pyproject.toml")
+)
+PROJECTS = {folder.name: folder for folder in FOLDERS}
+PACKAGES = [name for name, folder in PROJECTS.items() if folder.parent.name == "packages"]
+# Import names that differ from the name of their distribution.
+MODULE_NAMES = "pillow=PIL,pyyaml=yaml"
+
+nox.needs_version = ">=2026.1"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.sessions = [
+    *("lint", "layers", "pins", "deps", "api", "types", "docs", "ranges", "recipes"),
+    *("wheel", "test", "house"),
+]
+
+
+def sync(session: nox.Session, *options: str) -> None:
+    """Give the session's environment exactly what `options` of `uv sync` ask for."""
+    place = {"UV_PROJECT_ENVIRONMENT": session.virtualenv.location}
+    session.run_install("uv", "sync", "--quiet", "--no-default-groups", *options, env=place, external=True)
+
+
+def distribution(name: str) -> str:
+    return f"moviegen-{name}"
+
+
+def module(name: str) -> str:
+    return f"moviegen_{name}"
+
+
+def needed(name: str) -> set[str]:
+    """The project itself and all of ours that it depends on, directly or not."""
+    project = tomllib.loads((PROJECTS[name] / "pyproject.toml").read_text())["project"]
+    ours = [
+        other
+        for other in PROJECTS
+        for line in project["dependencies"]
+        if line.startswith(distribution(other))
+    ]
+    return {name}.union(*(needed(other) for other in ours))
+
+
+def build_wheels(session: nox.Session, names: set[str]) -> list[Path]:
+    """Wheels of some of our projects, built now."""
+    folder = Path(session.create_tmp()) / "wheels"
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in sorted(names):
+        options = ["--wheel", "--quiet", "--out-dir", str(folder)]
+        session.run_install("uv", "build", *options, str(PROJECTS[name]), external=True)
+    return sorted(folder.glob("*.whl"))
+
+
+def pytest(session: nox.Session, *paths: str) -> None:
+    session.run("pytest", "-c", "pyproject.toml", *paths, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    sync(session, "--only-group", "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(name="format")
+def format_(session: nox.Session) -> None:
+    """Not a check: repair what ruff can repair."""
+    sync(session, "--only-group", "lint")
+    session.run("ruff", "check", "--fix")
+    session.run("ruff", "format")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict on the sources of every package and app."""
+    sync(session, "--all-packages", "--group", "types")
+    session.run("mypy", *(str(folder / "src") for folder in FOLDERS))
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Who may import whom: the contracts of `[tool.importlinter]`."""
+    sync(session, "--only-group", "layers")
+    sources = ":".join(str(folder / "src") for folder in FOLDERS)
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": sources})
+
+
+@nox.session
+@nox.parametrize("name", PROJECTS, ids=PROJECTS)
+def deps(session: nox.Session, name: str) -> None:
+    """What a package imports is what it declares."""
+    sync(session, "--only-group", "deps")
+    session.chdir(PROJECTS[name])
+    session.run("deptry", "src", "--package-module-name-map", MODULE_NAMES)
+
+
+@nox.session
+@nox.parametrize("name", PROJECTS, ids=PROJECTS)
+def test(session: nox.Session, name: str) -> None:
+    """Tests of a package, in an environment with that package and what it declares, nothing else."""
+    sync(session, "--package", distribution(name), "--group", "test")
+    assert_alone(session, name)
+    pytest(session, str(PROJECTS[name] / "tests"))
+
+
+def assert_alone(session: nox.Session, name: str) -> None:
+    """Fail if one of ours that the package does not declare can be imported all the same."""
+    absent = sorted(set(PROJECTS) - needed(name))
+    seen = f"[name for name in {[module(each) for each in absent]} if importlib.util.find_spec(name)]"
+    session.run("python", "-c", f"import importlib.util, sys; sys.exit({seen} or None)", silent=True)
+    session.log(f"absent, as they should be: {', '.join(absent) or 'none'}")
+
+
+@nox.session
+@nox.parametrize("name", PROJECTS, ids=PROJECTS)
+def wheel(session: nox.Session, name: str) -> None:
+    """The same tests against the wheels, as somebody who installs the package gets them."""
+    wheels = build_wheels(session, needed(name))
+    for path in wheels:
+        assert_complete(session, path)
+    sync(session, "--package", distribution(name), "--group", "test", "--no-install-workspace")
+    session.install("--quiet", "--no-deps", "--no-index", *map(str, wheels))
+    assert_alone(session, name)
+    installed = f"import {module(name)} as m; assert 'site-packages' in m.__file__, m.__file__"
+    session.run("python", "-c", installed, silent=True)
+    pytest(session, str(PROJECTS[name] / "tests"))
+
+
+def assert_complete(session: nox.Session, path: Path) -> None:
+    """Fail unless a wheel brings its types and its licence, and nothing but its own import package."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    package = path.name.partition("-")[0]
+    if f"{package}/py.typed" not in names:
+        session.error(f"{path.name} has no {package}/py.typed")
+    if not any(name.endswith(".dist-info/licenses/LICENSE") for name in names):
+        session.error(f"{path.name} has no LICENSE")
+    if strangers := [name for name in names if not name.startswith((f"{package}/", f"{package}-"))]:
+        session.error(f"{path.name} brings more than {package}: {strangers[:3]}")
+
+
+@nox.session(reuse_venv=False)
+def ranges(session: nox.Session) -> None:
+    """The ranges that our packages declare of each other hold; uv does not look at them in a workspace."""
+    wheels = build_wheels(session, set(PROJECTS))
+    foreign = Path(session.create_tmp()) / "third-party.txt"
+    foreign.write_text("".join(f"{line}\n" for line in sorted(third_party(wheels))))
+    session.install("--quiet", "-r", str(foreign))
+    session.install(
+        "--quiet", "--no-index", "--find-links", str(wheels[0].parent), *map(distribution, PROJECTS)
+    )
+    session.run_install("uv", "pip", "check", external=True)
+
+
+def third_party(wheels: list[Path]) -> set[str]:
+    """What wheels require that is not ours, without their extras."""
+    required: set[str] = set()
+    for path in wheels:
+        with zipfile.ZipFile(path) as archive:
+            name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            lines = message_from_string(archive.read(name).decode()).get_all("Requires-Dist", [])
+        required.update(line for line in lines if "extra ==" not in line and not line.startswith("moviegen-"))
+    return required
+
+
+@nox.session(venv_backend="none")
+def pins(session: nox.Session) -> None:
+    """The pins in pyproject.toml are exactly what the workspace resolves to."""
+    session.run("python", "tools/pins.py", "check", external=True)
+
+
+@nox.session(venv_backend="none")
+def pin(session: nox.Session) -> None:
+    """Not a check: resolve to the latest versions and write the pins."""
+    session.run("python", "tools/pins.py", "write", external=True)
+
+
+@nox.session
+@nox.parametrize("name", PACKAGES, ids=PACKAGES)
+def api(session: nox.Session, name: str) -> None:
+    """A package keeps what its last released interface promised."""
+    sync(session, "--only-group", "api")
+    session.run("python", "tools/api.py", "check", str(PROJECTS[name]))
+
+
+@nox.session(name="api-snapshot")
+def api_snapshot(session: nox.Session) -> None:
+    """Not a check, part of a release: write down the interfaces (of `-- packages/NAME`, or of all)."""
+    sync(session, "--only-group", "api")
+    folders = session.posargs or [str(PROJECTS[name]) for name in PACKAGES]
+    session.run("python", "tools/api.py", "snapshot", *folders)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site builds, and no link in it leads nowhere."""
+    sync(session, "--only-group", "docs")
+    session.run("mkdocs", "build", "--strict", "--quiet")
+
+
+@nox.session
+def recipes(session: nox.Session) -> None:
+    """Every recipe validates, and the model that it trains builds on the meta device."""
+    sync(session, "--all-packages")
+    files = sorted(str(path) for path in ROOT.glob("apps/*/recipes/*.yaml"))
+    if not files:
+        session.error("there are no recipes under apps/*/recipes")
+    session.run("python", "-m", "moviegen_runtime.training.recipe", *files)
+
+
+@nox.session
+def house(session: nox.Session) -> None:
+    """Tests across packages: contracts, packaging, the checks themselves."""
+    sync(session, "--all-packages", "--group", "test")
+    pytest(session, "tests")
