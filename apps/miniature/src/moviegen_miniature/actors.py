@@ -60,7 +60,7 @@ ACTORS = (
     Actor("dolphin", "1f42c", 1, "swim", ("dolphin", "blue dolphin"), "left"),
     Actor("fish", "1f420", 1, "swim", ("fish", "tropical fish"), "left"),
     Actor("octopus", "1f419", 1, "swim", ("octopus", "orange octopus"), "front", (7, 17)),
-    Actor("bee", "1f41d", 1, "fly", ("bee", "honeybee", "striped bee"), "right"),
+    Actor("bee", "1f41d", 1, "fly", ("bee", "honeybee", "striped bee"), "left"),
     Actor("butterfly", "1f98b", 3, "fly", ("butterfly", "orange butterfly"), "front", (13, 23)),
     Actor("parrot", "1f99c", 3, "fly", ("parrot", "red parrot"), "left"),
     Actor("ghost", "1f47b", 2, "float", ("ghost", "white ghost")),
