@@ -1,0 +1,79 @@
+"""Batches from any step on, prepared by a thread while the step before is computed.
+
+A thread, not a process: what it calls (numpy, image and video decoders, file reads) releases the interpreter lock
+for most of its time, and it needs no shared memory, no pickling and no watching over.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from moviegen_runtime.data.order import SampleOrder
+
+ContentT = TypeVar("ContentT")
+
+
+@dataclass(frozen=True)
+class StepBatch(Generic[ContentT]):
+    """What one step is trained on, with the number of the step, from which its noise is derived."""
+
+    step: int
+    content: ContentT
+
+
+class TrainingBatches(Generic[ContentT]):
+    """The batches of a training from a step on: the same ones whatever step it began at.
+
+    Args:
+        length: number of samples in the set.
+        collate: makes the batch of a list of indices; runs in the thread.
+        batch_size: samples a step.
+        seed: of the order.
+        start: first step; there is no last one.
+        ahead: how many batches may wait.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        collate: Callable[[list[int]], ContentT],
+        *,
+        batch_size: int,
+        seed: int,
+        start: int,
+        ahead: int = 3,
+    ) -> None:
+        self.length, self.collate, self.batch_size, self.seed = length, collate, batch_size, seed
+        self.start, self.ahead = start, ahead
+
+    def __iter__(self) -> Iterator[StepBatch[ContentT]]:
+        waiting: queue.Queue[StepBatch[ContentT] | Exception] = queue.Queue(self.ahead)
+        stopped = threading.Event()
+        thread = threading.Thread(target=self._fill, args=(waiting, stopped), daemon=True)
+        thread.start()
+        try:
+            while True:
+                item = waiting.get()
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            stopped.set()
+            while not waiting.empty():
+                waiting.get_nowait()
+            thread.join()
+
+    def _fill(self, waiting: queue.Queue[StepBatch[ContentT] | Exception], stopped: threading.Event) -> None:
+        try:
+            order = SampleOrder(self.length, self.seed)
+            indices = order.batches(self.batch_size, start=self.start * self.batch_size)
+            for step, batch in enumerate(indices, self.start):
+                if stopped.is_set():
+                    return
+                waiting.put(StepBatch(step, self.collate(batch)))
+        except Exception as error:  # handed over whole and raised where the batches are consumed
+            waiting.put(error)

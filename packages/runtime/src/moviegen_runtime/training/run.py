@@ -1,0 +1,125 @@
+"""One leg of a training: from the folder's checkpoint to the last step, or as far as time allows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+
+from moviegen_runtime.training.batches import TrainingBatches
+from moviegen_runtime.training.build import build_training, load_initial
+from moviegen_runtime.training.callbacks import Legs, TrainingLog, Validation
+from moviegen_runtime.training.console import StatusLine
+from moviegen_runtime.training.folder import RunFolder
+from moviegen_runtime.training.module import TrainingModule
+from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a leg runs and for how long.
+
+    Args:
+        device: "cpu", "cuda" or "auto" (cuda where there is one).
+        precision: "32-true", or "bf16-mixed" for a device that is fast at it.
+        max_minutes: the leg ends at the first step's end after that; None: at the training's last step.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    max_minutes: float | None = None
+
+
+def train(
+    recipe: TAERecipe | DiTRecipe, out: Path, machine: Machine | None = None, init: Path | None = None
+) -> bool:
+    """Train, or go on with training, in a folder.
+
+    Args:
+        out: folder of the run; goes on from its checkpoint if there is one.
+        init: weights folder to start from when there is no checkpoint; the optimizer starts fresh.
+
+    Returns:
+        Whether the training is complete.
+
+    Raises:
+        ValueError: the folder belongs to another recipe, or something that the recipe names cannot be used.
+        KeyboardInterrupt: the leg was interrupted; everything was saved before.
+    """
+    machine = machine or Machine()
+    folder = RunFolder(out)
+    done = folder.open(recipe)
+    with StatusLine() as line:
+        if done >= recipe.steps:
+            line.say(f"{out} is trained: {done} of {recipe.steps} steps")
+            return True
+        module, length, collate = build_training(recipe)
+        line.say(_beginning(folder, module, done, init))
+        legs = Legs(folder, line, machine.max_minutes)
+        trainer = _trainer(
+            recipe, machine, folder, [TrainingLog(folder, line), Validation(folder, line), legs]
+        )
+        batches = TrainingBatches(length, collate, batch_size=recipe.batch_size, seed=recipe.seed, start=done)
+        with _known_warnings():
+            trainer.fit(
+                module, batches, ckpt_path=str(folder.checkpoint) if done else None, weights_only=True
+            )
+        if legs.interrupted:
+            line.say(f"interrupted at step {trainer.global_step}; the same command goes on from there")
+            raise KeyboardInterrupt
+        return trainer.global_step >= recipe.steps
+
+
+def _beginning(folder: RunFolder, module: TrainingModule[Any], done: int, init: Path | None) -> str:
+    """Load initial weights if they count, note in the log what the leg starts from, and say it in a sentence."""
+    if done:
+        entry, text = {"from": "checkpoint"}, f"going on from the checkpoint at step {done}"
+        if init is not None:
+            text += f"; {init} is not used"
+    elif init is not None:
+        load_initial(module, init)
+        entry, text = {"from": str(init)}, f"starting from {init} with a fresh optimizer"
+    else:
+        entry, text = {"from": "nothing"}, "starting from nothing"
+    folder.write_log({"step": done, "event": "start", **entry})
+    parameters = sum(p.numel() for p in module.model.parameters())
+    return f"{folder.root}: {parameters:,} parameters, {text}"
+
+
+def _trainer(
+    recipe: TAERecipe | DiTRecipe, machine: Machine, folder: RunFolder, callbacks: list[L.Callback]
+) -> L.Trainer:
+    return L.Trainer(
+        accelerator=machine.device,
+        devices=1,
+        precision=machine.precision,
+        max_steps=recipe.steps,
+        gradient_clip_val=recipe.gradient_clip,
+        callbacks=callbacks,
+        default_root_dir=folder.root,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+@contextmanager
+def _known_warnings() -> Iterator[None]:
+    """Hide what Lightning warns of and we mean."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found .* module\\(s\\) in eval mode")  # the moving average
+        yield
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit the threads of PyTorch's operators; None: as many as there are cores."""
+    if threads is not None:
+        torch.set_num_threads(threads)
