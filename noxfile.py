@@ -15,9 +15,9 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
-FOLDERS = sorted(
-    path.parent for place in ("packages", "apps") for path in ROOT.glob(f"{place}/*/pyproject.toml")
-)
+FOLDERS = [
+    path.parent for place in ("packages", "apps") for path in sorted(ROOT.glob(f"{place}/*/pyproject.toml"))
+]
 PROJECTS = {folder.name: folder for folder in FOLDERS}
 PACKAGES = [name for name, folder in PROJECTS.items() if folder.parent.name == "packages"]
 # Import names that differ from the name of their distribution.
@@ -105,7 +105,7 @@ def layers(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("name", PROJECTS, ids=PROJECTS)
+@nox.parametrize("name", list(PROJECTS), ids=list(PROJECTS))
 def deps(session: nox.Session, name: str) -> None:
     """What a package imports is what it declares."""
     sync(session, "--only-group", "deps")
@@ -114,7 +114,7 @@ def deps(session: nox.Session, name: str) -> None:
 
 
 @nox.session
-@nox.parametrize("name", PROJECTS, ids=PROJECTS)
+@nox.parametrize("name", list(PROJECTS), ids=list(PROJECTS))
 def test(session: nox.Session, name: str) -> None:
     """Tests of a package, in an environment with that package and what it declares, nothing else."""
     sync(session, "--package", distribution(name), "--group", "test")
@@ -131,7 +131,7 @@ def assert_alone(session: nox.Session, name: str) -> None:
 
 
 @nox.session
-@nox.parametrize("name", PROJECTS, ids=PROJECTS)
+@nox.parametrize("name", list(PROJECTS), ids=list(PROJECTS))
 def wheel(session: nox.Session, name: str) -> None:
     """The same tests against the wheels, as somebody who installs the package gets them."""
     wheels = build_wheels(session, needed(name))
@@ -195,7 +195,7 @@ def pin(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("name", PACKAGES, ids=PACKAGES)
+@nox.parametrize("name", PACKAGES, ids=list(PACKAGES))
 def api(session: nox.Session, name: str) -> None:
     """A package keeps what its last released interface promised."""
     sync(session, "--only-group", "api")
