@@ -132,15 +132,13 @@ class VideoDiT(nn.Module):
             given = ", ".join(context.encoder for context in contexts) or "none"
             raise ValueError(f"prompts must come from {', '.join(wanted)}, once each, not from {given}")
         for name, width in wanted.items():
-            if by_name[name].embeddings.shape[2] != width:
-                raise ValueError(
-                    f"{name} states must be {width} wide, not {by_name[name].embeddings.shape[2]}"
-                )
+            given_width = by_name[name].embeddings.shape[2]
+            if given_width != width:
+                raise ValueError(f"{name} states must be {width} wide, not {given_width}")
         ordered = [by_name[name] for name in wanted]
-        if len({context.batch for context in ordered}) > 1:
-            raise ValueError(
-                f"encoders must agree on the batch, not {[context.batch for context in ordered]}"
-            )
+        batches = [context.batch for context in ordered]
+        if len(set(batches)) > 1:
+            raise ValueError(f"encoders must agree on the number of prompts, not give {batches}")
         return ordered
 
     def _checked(self, x: Tensor, t: Tensor, conditions: PreparedConditions) -> VideoShape:
