@@ -50,9 +50,7 @@ class Train:
             raise ValueError(f"--max-minutes must be above 0, not {self.max_minutes}")
         from moviegen_runtime.training.recipe_file import load_recipe
 
-        recipe = load_recipe(
-            self.recipe, self.set
-        )  # a wrong recipe is told before anything heavy is imported
+        recipe = load_recipe(self.recipe, self.set)  # before the heavy imports: told at once
         from moviegen_runtime.training.run import Machine, set_threads, train
 
         set_threads(self.threads)

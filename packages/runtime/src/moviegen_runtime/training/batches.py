@@ -1,7 +1,7 @@
 """Batches from any step on, prepared by a thread while the step before is computed.
 
-A thread, not a process: what it calls (numpy, image and video decoders, file reads) releases the interpreter lock
-for most of its time, and it needs no shared memory, no pickling and no watching over.
+A thread, not a process: what it calls (numpy, image and video decoders, file reads) releases the interpreter
+lock for most of its time, and it needs no shared memory, no pickling and no watching over.
 """
 
 from __future__ import annotations

@@ -6,45 +6,48 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import moviegen_dit
 import moviegen_tae
-from moviegen_core import ArchConfig
+from moviegen_core import ArchConfig, VideoShape, weights_hash
 from pydantic import ValidationError
 
+from moviegen_runtime.data.latents import ShardedLatents
 from moviegen_runtime.training.clips import collate_clips, open_clips
+from moviegen_runtime.training.dit_module import DiTModule, collate_latents
 from moviegen_runtime.training.module import TrainingModule
-from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+from moviegen_runtime.training.recipe import DiTRecipe, LatentData, TAERecipe
 from moviegen_runtime.training.tae_module import TAEModule
 
 ConfigT = TypeVar("ConfigT", bound=ArchConfig)
-Collate = Callable[[list[int]], Any]
+Training = tuple[TrainingModule[Any], int, Callable[[list[int]], Any]]
+"""The module in training, the number of samples, and a function from their indices to a batch."""
 
 
-def build_training(recipe: TAERecipe | DiTRecipe) -> tuple[TrainingModule[Any], int, Collate]:
-    """The module in training, the number of samples, and a function from indices to a batch.
+def build_training(recipe: TAERecipe | DiTRecipe) -> Training:
+    """Everything that is trained and trained on.
 
     Raises:
         ValueError: the recipe has no data, or something that it names is not there or does not fit.
     """
-    if isinstance(recipe, TAERecipe):
-        return _build_tae(recipe)
-    raise ValueError("not yet")
-
-
-def _build_tae(recipe: TAERecipe) -> tuple[TrainingModule[Any], int, Collate]:
-    if recipe.data is None:
-        raise ValueError("the recipe names no clips: give --set data.shards=FOLDER or data.source=NAME")
-    source = open_clips(recipe.data)
-    module = TAEModule(tae_config(recipe), recipe, source)
-    return module, len(source), collate_clips(source)
+    return _build_tae(recipe) if isinstance(recipe, TAERecipe) else _build_dit(recipe)
 
 
 def tae_config(recipe: TAERecipe) -> moviegen_tae.TAEConfig:
     """The architecture of a recipe.
 
     Raises:
-        ValueError: there is no such preset, or it has no such field.
+        ValueError: there is no such preset, or a changed field is unknown or out of its range.
     """
-    return _with_changes(moviegen_tae.preset(recipe.preset), recipe.architecture)
+    return _changed(moviegen_tae.preset(recipe.preset), recipe.architecture)
+
+
+def dit_config(recipe: DiTRecipe) -> moviegen_dit.VideoDiTConfig:
+    """The architecture of a recipe.
+
+    Raises:
+        ValueError: there is no such preset, or a changed field is unknown or out of its range.
+    """
+    return _changed(moviegen_dit.preset(recipe.preset), recipe.architecture)
 
 
 def load_initial(module: TrainingModule[Any], folder: Path) -> None:
@@ -53,17 +56,58 @@ def load_initial(module: TrainingModule[Any], folder: Path) -> None:
     Raises:
         ValueError: there are no weights, or they are of another architecture.
     """
-    weights = moviegen_tae.from_pretrained(folder)
+    package = moviegen_tae if isinstance(module, TAEModule) else moviegen_dit
+    weights = package.from_pretrained(folder)
     if weights.config != module.model.config:
         raise ValueError(f"the weights in {folder} have another architecture than the recipe")
     for model in (module.model, module.ema.model):
         model.load_state_dict(weights.state_dict())
 
 
-def _with_changes(config: ConfigT, changes: dict[str, Any]) -> ConfigT:
+def _build_tae(recipe: TAERecipe) -> Training:
+    if recipe.data is None:
+        raise ValueError("the recipe names no clips: give --set data.shards=FOLDER or --set data.source=NAME")
+    source = open_clips(recipe.data)
+    return TAEModule(tae_config(recipe), recipe, source), len(source), collate_clips(source)
+
+
+def _build_dit(recipe: DiTRecipe) -> Training:
+    if recipe.data is None:
+        raise ValueError("the recipe names no latents: give --set data.latents=FOLDER")
+    source = _open_latents(recipe.data)
+    config = dit_config(recipe)
+    held_out = recipe.validation.num_samples if recipe.validation else 0
+    if held_out >= len(source):
+        raise ValueError(f"{len(source)} latents are too few to hold {held_out} out for validation")
+    _check_fit(config, source)
+    return DiTModule(config, recipe, source), len(source) - held_out, collate_latents(source)
+
+
+def _open_latents(data: LatentData) -> ShardedLatents:
+    tae = None if data.tae is None else weights_hash(moviegen_tae.locate(data.tae))
+    return ShardedLatents(data.latents, tae=tae)
+
+
+def _check_fit(config: moviegen_dit.VideoDiTConfig, source: ShardedLatents) -> None:
+    latent = source[0].latent
+    if latent.shape[0] != config.latent_channels:
+        raise ValueError(
+            f"the latents have {latent.shape[0]} channels; this transformer reads {config.latent_channels}"
+        )
+    config.token_shape(VideoShape(*latent.shape[1:]))
+    wanted = {spec.name: spec.width for spec in config.text_encoders}
+    if source.properties.encoders != wanted:
+        raise ValueError(
+            f"the latents come with text of {source.properties.encoders}; this transformer reads {wanted}"
+        )
+
+
+def _changed(config: ConfigT, changes: dict[str, Any]) -> ConfigT:
     try:
         return type(config).model_validate({**config.model_dump(), **changes})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["architecture", *(str(part) for part in first["loc"])])
+        if first["type"] == "extra_forbidden":
+            raise ValueError(f"unknown key {where!r}") from error
         raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error

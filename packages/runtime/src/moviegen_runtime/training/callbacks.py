@@ -1,5 +1,7 @@
 """What happens around the steps of a training: log, validation, checkpoints, and its orderly end."""
 
+# ruff: noqa: ARG002  (a hook takes all that Lightning hands it)
+
 from __future__ import annotations
 
 import math

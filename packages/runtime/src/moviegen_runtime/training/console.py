@@ -1,4 +1,4 @@
-"""Progress of a training on the console: one line that is rewritten, or plain lines where there is no terminal."""
+"""Progress of a training on the console: one line that is rewritten, or plain lines without a terminal."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ class MovingAverage(nn.Module, Generic[ModelT]):
         if self._count is None:  # read once: `item` would make a GPU wait at every step
             self._count = int(self.updates.item())
         kept = min(self.decay, (1 + self._count) / (10 + self._count)) if self.decay > 0 else 0.0
-        averages, values = list(self.model.parameters()), [p.detach() for p in model.parameters()]
+        averages: list[Tensor] = list(self.model.parameters())
+        values: list[Tensor] = list(model.parameters())
         torch._foreach_lerp_(averages, values, 1.0 - kept)
         for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(value)

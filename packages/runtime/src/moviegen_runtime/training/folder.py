@@ -86,11 +86,11 @@ class RunFolder:
             return int(state["global_step"])
         except (pickle.UnpicklingError, RuntimeError, KeyError, EOFError, TypeError) as error:
             raise ValueError(
-                f"{self.checkpoint} is damaged: delete it to start again, from {self.weights} by --init if you like"
+                f"{self.checkpoint} is damaged: delete it to start again, or from {self.weights} by --init"
             ) from error
 
     def _forget_log_after(self, step: int) -> None:
-        """Drop the lines of steps that a killed leg did after its last checkpoint: they will be done again."""
+        """Drop the lines of steps that a killed leg did after its checkpoint: they will be done again."""
         if not self.log.exists():
             return
         kept = []

@@ -24,8 +24,8 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 class TrainingModule(L.LightningModule, Generic[ModelT]):
     """A model in training, with the moving average of its weights.
 
-    Everything random is drawn from the recipe's seed and the number of the step, so a step's outcome depends on the
-    state before it and on nothing else.
+    Everything random is drawn from the recipe's seed and the number of the step, so a step's outcome
+    depends on the state before it and on nothing else.
 
     Args:
         model: what is trained.
@@ -41,7 +41,7 @@ class TrainingModule(L.LightningModule, Generic[ModelT]):
 
     @abstractmethod
     def is_inner(self, name: str) -> bool:
-        """Whether a parameter lies inside the model, not in its first or last layers; see `build_optimizer`."""
+        """Whether a parameter lies inside the model; see `build_optimizer`."""
 
     @abstractmethod
     def loss(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -49,7 +49,7 @@ class TrainingModule(L.LightningModule, Generic[ModelT]):
 
     @abstractmethod
     def validate(self, preview: Path) -> dict[str, float]:
-        """Figures of the averaged weights on held-out data; a picture is written to `preview`, if there is one."""
+        """Figures of the averaged weights on held-out data; writes a picture, if it has one, to `preview`."""
 
     @abstractmethod
     def export(self, folder: Path) -> None:
@@ -85,6 +85,6 @@ class TrainingModule(L.LightningModule, Generic[ModelT]):
         return total
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        # Here, not in a hook after the batch: checkpoints are written there and must contain this step's average.
+        # Not in a hook after the batch: checkpoints are written there and must contain this average.
         super().optimizer_step(*args, **kwargs)
         self.ema.update(self.model)

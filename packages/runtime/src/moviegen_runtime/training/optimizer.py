@@ -1,8 +1,8 @@
 """Muon for matrices and kernels, AdamW for everything else, as one optimizer with one state.
 
-Muon (Keller Jordan, 2024): momentum, then the nearest semi-orthogonal matrix, found by five Newton-Schulz steps.
-The update is scaled by 0.2 * sqrt(max(rows, columns)), which gives its entries the size of AdamW's (Moonlight,
-arXiv 2502.16982). The optimizer of the paper is not known: all of this is our choice.
+Muon (Keller Jordan, 2024): momentum, then the nearest semi-orthogonal matrix, found by five Newton-Schulz
+steps. The update is scaled by 0.2 * sqrt(max(rows, columns)), which gives its entries the size of AdamW's
+(Moonlight, arXiv 2502.16982). The optimizer of the paper is not known: all of this is our choice.
 
 Legend: G matrices of one shape, M rows, N columns, M <= N.
 """
@@ -26,8 +26,8 @@ _NEWTON_SCHULZ_STEPS = 5
 def orthogonalise(g_GMN: Tensor) -> Tensor:
     """Matrices with singular values near 1 and the singular vectors of those given.
 
-    Every iterate is a polynomial of the Gram matrix times the input, so the steps run on M x M matrices only and
-    the input is multiplied once, at the end. In exact arithmetic this is the published iteration.
+    Every iterate is a polynomial of the Gram matrix times the input, so the steps run on M x M matrices only
+    and the input is multiplied once, at the end. In exact arithmetic this is the published iteration.
     """
     x_GMN = g_GMN / g_GMN.flatten(1).norm(dim=1).clamp_min(1e-7)[:, None, None]
     gram = x_GMN @ x_GMN.mT
@@ -38,15 +38,15 @@ def orthogonalise(g_GMN: Tensor) -> Tensor:
         product = polynomial if step == 0 else polynomial @ product
         if step < _NEWTON_SCHULZ_STEPS - 1:
             gram = polynomial @ gram @ polynomial  # all are polynomials of one symmetric matrix: they commute
-    return product @ x_GMN
+    return torch.bmm(product, x_GMN)
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """One optimizer over groups that are moved by Muon or by AdamW.
 
     Args:
-        groups: each with "params", "rule" ("muon" or "adamw"), "lr", "weight_decay", and "momentum" or "betas"
-            and "eps". The rate of a step is "lr" times the group's "factor", which starts at 1.
+        groups: each with "params", "rule" ("muon" or "adamw"), "lr", "weight_decay", and "momentum", or
+            "betas" and "eps". The rate of a step is "lr" times the group's "factor", which starts at 1.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
@@ -67,14 +67,15 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
     def _muon(self, params: list[nn.Parameter], group: dict[str, Any]) -> None:
         rate, momentum = group["lr"] * group["factor"], group["momentum"]
-        grads = [p.grad for p in params]
+        weights: list[Tensor] = list(params)
+        grads = [p.grad for p in params if p.grad is not None]
         for p in params:
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
-        averages = [self.state[p]["momentum"] for p in params]
+        averages: list[Tensor] = [self.state[p]["momentum"] for p in params]
         torch._foreach_lerp_(averages, grads, 1.0 - momentum)
         updates = torch._foreach_lerp(grads, averages, momentum)  # Nesterov's look ahead
-        torch._foreach_mul_(params, 1.0 - rate * group["weight_decay"])
+        torch._foreach_mul_(weights, 1.0 - rate * group["weight_decay"])
         for members in _same_shape(params).values():
             stacked_GMN = torch.stack([_as_matrix(updates[i]) for i in members])
             scale = 0.2 * math.sqrt(max(stacked_GMN.shape[1:]))

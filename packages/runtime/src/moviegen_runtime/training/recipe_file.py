@@ -54,7 +54,7 @@ def save_recipe(recipe: TAERecipe | DiTRecipe, path: Path) -> None:
 
 
 def first_difference(saved: TAERecipe | DiTRecipe, given: TAERecipe | DiTRecipe) -> str | None:
-    """The first dotted key in which two recipes would learn differently; None: one may go on with the other."""
+    """The first dotted key in which two recipes would learn differently; None if there is none."""
     ours, theirs = (dict(_leaves(recipe.model_dump(mode="json"))) for recipe in (saved, given))
     for key in [*ours, *(key for key in theirs if key not in ours)]:
         if ours.get(key) != theirs.get(key) and not _is_length(key):

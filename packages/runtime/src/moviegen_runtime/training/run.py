@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,14 +63,12 @@ def train(
         module, length, collate = build_training(recipe)
         line.say(_beginning(folder, module, done, init))
         legs = Legs(folder, line, machine.max_minutes)
-        trainer = _trainer(
-            recipe, machine, folder, [TrainingLog(folder, line), Validation(folder, line), legs]
-        )
+        callbacks = [TrainingLog(folder, line), Validation(folder, line), legs]
         batches = TrainingBatches(length, collate, batch_size=recipe.batch_size, seed=recipe.seed, start=done)
-        with _known_warnings():
-            trainer.fit(
-                module, batches, ckpt_path=str(folder.checkpoint) if done else None, weights_only=True
-            )
+        with _quiet_lightning():
+            trainer = _trainer(recipe, machine, folder, callbacks)
+            checkpoint = str(folder.checkpoint) if done else None
+            trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
         if legs.interrupted:
             line.say(f"interrupted at step {trainer.global_step}; the same command goes on from there")
             raise KeyboardInterrupt
@@ -77,7 +76,7 @@ def train(
 
 
 def _beginning(folder: RunFolder, module: TrainingModule[Any], done: int, init: Path | None) -> str:
-    """Load initial weights if they count, note in the log what the leg starts from, and say it in a sentence."""
+    """Load initial weights if they count; note in the log, and say, what the leg starts from."""
     if done:
         entry, text = {"from": "checkpoint"}, f"going on from the checkpoint at step {done}"
         if init is not None:
@@ -112,11 +111,19 @@ def _trainer(
 
 
 @contextmanager
-def _known_warnings() -> Iterator[None]:
-    """Hide what Lightning warns of and we mean."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Found .* module\\(s\\) in eval mode")  # the moving average
-        yield
+def _quiet_lightning() -> Iterator[None]:
+    """Hide what Lightning says of itself, and what it warns of and we mean."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found .* module\\(s\\) in eval mode")  # the average
+            # Lightning's own use of a part of PyTorch that is on its way out.
+            warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\)")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def set_threads(threads: int | None) -> None:

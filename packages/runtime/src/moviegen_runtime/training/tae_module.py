@@ -80,7 +80,9 @@ class TAEModule(TrainingModule[TAE]):
         if self.held_out is None or self.tae_recipe.validation is None:
             return {}
         num_clips = min(self.tae_recipe.validation.num_clips, len(self.held_out))
-        videos, images, deviations = [], [], []
+        videos: list[Tensor] = []
+        images: list[Tensor] = []
+        deviations: list[Tensor] = []
         for batch in self._batches(self.held_out, range(num_clips)):
             clip = batch.clip()
             reconstruction = self.ema.model.decode(self.ema.model.encode(clip))
