@@ -100,6 +100,7 @@ class Latents:
         source, origin = self._open()
         import moviegen_tae
         from moviegen_core import weights_hash
+
         from moviegen_runtime.data.caching import LatentJob, cache_latents, clips_done
         from moviegen_runtime.data.progress import JobProgress
         from moviegen_runtime.text import text_encoder
@@ -145,6 +146,7 @@ class Latents:
         return open_source(self.source, options), f"source {self.source} {told}"
 
 
+@tyro.conf.configure(tyro.conf.OmitArgPrefixes)
 @dataclass(frozen=True)
 class Data:
     """Prepare data to train on."""

@@ -84,8 +84,7 @@ def clips_done(job: LatentJob, folder: Path) -> int:
     Raises:
         ValueError: the folder holds something else, or was begun by another job.
     """
-    shards = begin(folder, LATENT_KIND, LATENT_MEMBERS, job.properties.model_dump(mode="json"))
-    return min(shards * CLIPS_PER_SHARD, job.num_clips)
+    return min(_begin(job, folder) * CLIPS_PER_SHARD, job.num_clips)
 
 
 def cache_latents(
@@ -104,7 +103,7 @@ def cache_latents(
         ValueError: as `clips_done`, a clip that the autoencoder cannot encode, or no caption could be read.
     """
     shards = -(-job.num_clips // CLIPS_PER_SHARD)
-    for number in range(clips_done(job, folder) // CLIPS_PER_SHARD, shards):
+    for number in range(_begin(job, folder), shards):
         indices = range(number * CLIPS_PER_SHARD, min((number + 1) * CLIPS_PER_SHARD, job.num_clips))
         samples = _encode(job, indices, on_clips, on_skip)
         write_shard(folder, number, map(write_latent, samples))
@@ -114,6 +113,10 @@ def cache_latents(
         raise ValueError("nothing was cached: the text encoder reads none of the captions")
     finish(folder, shards)
     return count
+
+
+def _begin(job: LatentJob, folder: Path) -> int:
+    return begin(folder, LATENT_KIND, LATENT_MEMBERS, job.properties.model_dump(mode="json"))
 
 
 @torch.inference_mode()

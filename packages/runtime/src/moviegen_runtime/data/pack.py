@@ -137,10 +137,7 @@ def files_done(listing: PackList, folder: Path, options: PackOptions) -> int:
     Raises:
         ValueError: the folder holds something else, or was begun with another list or other options.
     """
-    properties = {"list": listing.sha256, **asdict(options)}
-    return min(
-        begin(folder, CLIP_KIND, CLIP_MEMBERS, properties) * options.files_per_shard, len(listing.files)
-    )
+    return min(_begin(listing, folder, options) * options.files_per_shard, len(listing.files))
 
 
 def pack_clips(
@@ -157,10 +154,9 @@ def pack_clips(
     Raises:
         ValueError: as `files_done`, or no file gave a clip.
     """
-    shard = files_done(listing, folder, options) // options.files_per_shard
     step = options.files_per_shard
     shards = -(-len(listing.files) // step)
-    for number in range(shard, shards):
+    for number in range(_begin(listing, folder, options), shards):
         files = listing.files[number * step : (number + 1) * step]
         write_shard(folder, number, _members(files, options, on_file))
     clips = count_samples(folder, shards)
@@ -189,6 +185,10 @@ def cut_clips(file: CaptionedFile, options: PackOptions) -> list[CaptionedClip]:
         )
     clips = frames[: count * options.frames].reshape(count, options.frames, *frames.shape[1:])
     return [CaptionedClip(clip, fps, file.caption) for clip in clips]
+
+
+def _begin(listing: PackList, folder: Path, options: PackOptions) -> int:
+    return begin(folder, CLIP_KIND, CLIP_MEMBERS, {"list": listing.sha256, **asdict(options)})
 
 
 def _members(
