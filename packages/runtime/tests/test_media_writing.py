@@ -120,7 +120,7 @@ def test_a_one_frame_mp4_is_read_as_one_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "count", "width", "fps", "sentence"),
     [
-        ("clip.avi", 2, 96, 8.0, r"'clip.avi' must end in \.mp4, \.gif, \.png"),
+        ("clip.avi", 2, 96, 8.0, r"'clip.avi' must end in one of \.mp4, \.gif, \.png"),
         ("clip.mp4", 2, 95, 8.0, "even width and height, not 95x64"),
         ("clip.png", 2, 96, 8.0, "one frame, not 2"),
         ("clip.gif", 2, 96, 60.0, "at most 50 frames a second, not 60"),

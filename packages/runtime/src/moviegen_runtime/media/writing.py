@@ -15,10 +15,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 from PIL import Image
 
+from moviegen_runtime.media.formats import check_format
+
 # Quality 12 is visually without loss; one thread, since x264's result depends on how many there are.
 _X264_OPTIONS = {"crf": "12", "preset": "slow", "threads": "1"}
-# Viewers show a gif faster than this at a tenth of its speed.
-_MAX_GIF_FPS = 50
 _HD_ROWS = 720
 
 
@@ -29,10 +29,8 @@ def write_clip(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
         ValueError: the suffix is not .mp4, .gif or .png, or the format cannot hold these frames.
         OSError: the file cannot be written.
     """
-    writer = _WRITERS.get(path.suffix)
-    if writer is None:
-        raise ValueError(f"{path.name!r} must end in {', '.join(_WRITERS)}")
-    writer(frames, fps, path)
+    check_format(path, len(frames), fps)
+    _WRITERS[path.suffix](frames, fps, path)
 
 
 def _write_mp4(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
@@ -42,6 +40,14 @@ def _write_mp4(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
         raise ValueError(f"mp4 needs even width and height, not {width}x{height}; write a gif or enlarge it")
     # Players that ignore the tag take small pictures for BT.601 and large ones for BT.709: agree with both.
     matrix = Colorspace.ITU709 if height >= _HD_ROWS else Colorspace.SMPTE170M
+    try:
+        _encode_h264(frames, fps, path, matrix)
+    except av.FFmpegError as error:
+        raise OSError(error.errno, f"cannot write the video: {error.strerror}", str(path)) from error
+
+
+def _encode_h264(frames: NDArray[np.uint8], fps: float, path: Path, matrix: Colorspace) -> None:
+    height, width = frames.shape[1:3]
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=_rational(fps), options=_X264_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -60,8 +66,6 @@ def _write_mp4(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
 
 def _write_gif(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
     """One palette for all frames, so that nothing flickers; without dithering, which crawls in motion."""
-    if fps > _MAX_GIF_FPS:
-        raise ValueError(f"a gif shows at most {_MAX_GIF_FPS} frames a second, not {fps:g}; write an mp4")
     count, height, width, _ = frames.shape
     strip = Image.fromarray(frames.reshape(count * height, width, 3))
     indexed = strip.quantize(colors=256, dither=Image.Dither.NONE)
@@ -74,10 +78,6 @@ def _write_gif(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
 
 def _write_png(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
     del fps  # a picture has none
-    if len(frames) != 1:
-        raise ValueError(
-            f"a png holds one frame, not {len(frames)}; write an mp4 or a gif, or ask for 1 frame"
-        )
     Image.fromarray(frames[0]).save(path)
 
 

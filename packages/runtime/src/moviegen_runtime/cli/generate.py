@@ -1,0 +1,233 @@
+"""`moviegen generate`: a prompt becomes a video. Checks all that needs no torch before it imports it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from pydantic import ValidationError
+
+from moviegen_runtime.media.formats import check_format
+from moviegen_runtime.pipelines.outputs import check_outputs, sample_paths, sidecar_path
+from moviegen_runtime.pipelines.sidecar import Sidecar, read_sidecar
+from moviegen_runtime.requests import MAX_SEED, MethodName, ScheduleName, TextToVideoRequest
+from moviegen_runtime.results import DtypeName, GeneratedVideo, Progress, ProgressCallback
+from moviegen_runtime.validation import first_sentence
+
+if TYPE_CHECKING:
+    from moviegen_runtime.pipelines.cast import Cast
+
+MAX_SAMPLES = 1000
+MAX_DISPLAY_SCALE = 64
+_MODEL_DEFAULT = "(default: the model's own)"
+
+
+def _open(metavar: str, **more: Any) -> Any:
+    """An option whose default the model knows."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=_MODEL_DEFAULT, **more)
+
+
+def _without(metavar: str, behavior: str) -> Any:
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {behavior})")
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Make a video, or a picture, from a prompt.
+
+    Beside each clip stands a JSON file with every setting, from which --from-sidecar makes the clip again.
+    """
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
+    """File to write: .mp4, .gif, or .png for one frame; several samples get -seed0, -seed1, ... into the name."""
+
+    prompt: Annotated[str | None, tyro.conf.Positional, _without("PROMPT", "none")] = None
+    """What the video shows; left out only with --from-sidecar."""
+
+    from_sidecar: Annotated[Path | None, _without("FILE", "none")] = None
+    """Make the clip of this JSON file again; it brings every setting itself."""
+
+    model: Annotated[str | None, _without("FOLDER", "miniature")] = None
+    """Weights: miniature, or a folder that holds the folders tae and dit."""
+
+    seed: Annotated[int | None, _without("N", "0")] = None
+    """Of the noise; sample i has this seed + i."""
+
+    num_samples: Annotated[int | None, _without("N", "1")] = None
+    """How many clips of the prompt to make."""
+
+    frames: Annotated[int | None, _open("N")] = None
+    """Length in frames; 1 makes a picture."""
+
+    size: Annotated[str | None, _open("SIZE")] = None
+    """Pixels: one number for a square, or WIDTHxHEIGHT."""
+
+    fps: Annotated[float | None, _open("N")] = None
+    """Frames a second, which the model is told too."""
+
+    steps: Annotated[int | None, _open("N")] = None
+    """Steps of the solver."""
+
+    guidance: Annotated[float | None, _open("X")] = None
+    """How strongly the prompt pulls; 1 is no guidance."""
+
+    schedule: Annotated[ScheduleName | None, _open("linear|linear-quadratic")] = None
+    """Where the solver stops."""
+
+    method: Annotated[MethodName | None, _open("euler|midpoint|heun")] = None
+    """The solver."""
+
+    device: Annotated[str | None, _without("DEVICE", "the first GPU, or else cpu")] = None
+    """Where to compute, as torch names it: cpu, cuda, cuda:1, mps."""
+
+    dtype: Annotated[DtypeName | None, _without("float32|bfloat16|float16", "float32")] = None
+    """Number format of the models."""
+
+    format: Annotated[Literal["mp4", "gif", "png"] | None, _without("mp4|gif|png", "by FILE's name")] = None
+    """Format of the clips; FILE need not end in it then."""
+
+    contact_sheet: Annotated[Path | None, _without("FILE", "none")] = None
+    """Write a picture (.png) of the frames of all samples too."""
+
+    display_scale: Annotated[int | None, _without("N", "4 under 128 pixels, else 1")] = None
+    """Write every pixel as a square of so many pixels, so that small clips can be looked at."""
+
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace files that are already there."""
+
+    def run(self) -> None:
+        """Make the clips, and write all of them or none.
+
+        Raises:
+            ValueError: the request, the output or the model cannot be used.
+        """
+        original = self._sidecar()
+        requests = [original.request] if original else self._requests()
+        paths = sample_paths(self._named_output(original), requests[0].seed, len(requests))
+        self._check_outputs(paths, requests[0])
+        from moviegen_runtime.cli.progress import StageBar
+
+        with StageBar() as show:
+            show(Progress("loading", 0, 1))
+            cast = self._load(original)
+            show(Progress("loading", 1, 1))
+            settings = requests[0].resolved(cast.settings.defaults).settings()
+            check_format(paths[0], settings.frames, settings.fps)
+            videos = cast.generate(requests, on_progress=show)
+            sidecars = self._write(list(zip(videos, paths, strict=True)), original, show)
+        if original is not None and sidecars[0].sha256 != original.sha256:
+            print(
+                f"moviegen: {paths[0]} is not the same file as before: {_differences(original, sidecars[0])}",
+                file=sys.stderr,
+            )
+
+    def _write(
+        self, videos: list[tuple[GeneratedVideo, Path]], original: Sidecar | None, show: ProgressCallback
+    ) -> list[Sidecar]:
+        from moviegen_runtime.pipelines.saving import save_all
+
+        show(Progress("writing", 0, 1))
+        scale = original.writing.display_scale if original else self.display_scale
+        sidecars = save_all(videos, display_scale=scale, contact_sheet_path=self.contact_sheet)
+        show(Progress("writing", 1, 1))
+        return sidecars
+
+    def _sidecar(self) -> Sidecar | None:
+        """The sidecar to repeat, if one is given, after a look for options that contradict it."""
+        if self.from_sidecar is None:
+            return None
+        given = [name for name in _BROUGHT_BY_SIDECAR if getattr(self, name) is not None]
+        if given:
+            option = "the prompt" if given[0] == "prompt" else f"--{given[0].replace('_', '-')}"
+            raise ValueError(f"--from-sidecar brings every setting itself; leave out {option}")
+        return read_sidecar(self.from_sidecar)
+
+    def _requests(self) -> list[TextToVideoRequest]:
+        """One request a sample."""
+        if self.prompt is None:
+            raise ValueError("give a prompt, or the JSON file of an earlier clip by --from-sidecar")
+        count, first = self.num_samples or 1, self.seed or 0
+        _check_range("--num-samples", self.num_samples, 1, MAX_SAMPLES)
+        _check_range("--seed", self.seed, 0, MAX_SEED - count + 1)
+        settings = {name: getattr(self, name) for name in _REQUEST_FIELDS}
+        if self._suffix() == ".png" and settings["frames"] is None:
+            settings["frames"] = 1
+        try:
+            return [
+                TextToVideoRequest(prompt=self.prompt, seed=seed, **settings)
+                for seed in range(first, first + count)
+            ]
+        except ValidationError as error:
+            raise ValueError(first_sentence(error)) from error
+
+    def _suffix(self) -> str:
+        """Of the clips' files: what --format says, or else the output's own."""
+        return self.output.suffix if self.format is None else f".{self.format}"
+
+    def _named_output(self, original: Sidecar | None) -> Path:
+        suffix = self._suffix()
+        output = self.output if self.output.suffix else self.output.with_suffix(suffix)
+        if output.suffix != suffix:
+            raise ValueError(f"{output.name} does not end in {suffix}; leave out --format or rename it")
+        if original is not None and suffix != f".{original.writing.format}":
+            raise ValueError(f"the clip to make again is a {original.writing.format}; end the output in that")
+        return output
+
+    def _check_outputs(self, paths: list[Path], request: TextToVideoRequest) -> None:
+        _check_range("--display-scale", self.display_scale, 1, MAX_DISPLAY_SCALE)
+        check_format(paths[0], request.frames or 1, request.fps or 1.0)
+        outputs = [*paths, *(sidecar_path(path) for path in paths)]
+        if self.contact_sheet is not None:
+            if self.contact_sheet.suffix != ".png":
+                raise ValueError(f"the contact sheet must end in .png, not {self.contact_sheet.name!r}")
+            outputs.append(self.contact_sheet)
+        check_outputs(outputs, overwrite=self.overwrite)
+
+    def _load(self, original: Sidecar | None) -> Cast:
+        from moviegen_runtime.pipelines.cast import MINIATURE, load
+
+        if original is None:
+            return load(self.model or MINIATURE, device=self.device or "auto", dtype=self.dtype or "float32")
+        _use_threads(original.machine.threads)
+        machine = original.machine
+        cast = load(
+            self.model or original.model,
+            device=self.device or machine.device,
+            dtype=machine.dtype,
+            micro_batch=machine.micro_batch,
+        )
+        original.check_weights(cast.weights)
+        return cast
+
+
+_REQUEST_FIELDS = ("frames", "size", "fps", "steps", "guidance", "schedule", "method")
+_BROUGHT_BY_SIDECAR = ("prompt", "seed", "num_samples", *_REQUEST_FIELDS, "dtype", "display_scale")
+
+
+def _check_range(option: str, value: int | None, least: int, most: int) -> None:
+    if value is not None and not least <= value <= most:
+        raise ValueError(f"{option} must be from {least} to {most}, not {value}")
+
+
+def _use_threads(threads: int) -> None:
+    """As many threads as the clip was made with: another number may round differently."""
+    import torch
+
+    if threads <= (os.cpu_count() or 1):
+        torch.set_num_threads(threads)
+
+
+def _differences(original: Sidecar, again: Sidecar) -> str:
+    """What else has changed, for somebody whose file did not come out the same."""
+    before = original.packages | {k: str(v) for k, v in original.machine.model_dump().items()}
+    now = again.packages | {k: str(v) for k, v in again.machine.model_dump().items()}
+    changed = [
+        f"{name} {before.get(name, 'none')} then, {now.get(name, 'none')} now"
+        for name in sorted(before | now)
+        if before.get(name) != now.get(name)
+    ]
+    return "; ".join(changed) or "no version and no setting differs, so the machine does"

@@ -1,0 +1,1 @@
+"""The jobs of the cast, composed from the models' parts."""

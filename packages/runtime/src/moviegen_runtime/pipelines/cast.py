@@ -1,0 +1,137 @@
+"""A cast: the trained models that do a job together, loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import moviegen_dit
+import moviegen_tae
+import torch
+from moviegen_core import weights_hash
+from moviegen_dit import VideoDiT
+from moviegen_tae import TAE
+
+from moviegen_runtime.pipelines.settings import CastSettings, folder_settings, miniature_settings
+from moviegen_runtime.pipelines.text_to_video import generate_videos
+from moviegen_runtime.requests import TextToVideoRequest
+from moviegen_runtime.results import DtypeName, GeneratedVideo, Machine, ProgressCallback
+from moviegen_runtime.text import FrozenTextEncoder, text_encoder
+
+MINIATURE = "miniature"
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Models in evaluation mode, with their settings and what they run on.
+
+    Args:
+        model: what `load` was given.
+        encoders: one for each text encoder of the transformer's config, in its order.
+        weights: SHA-256 of the weights of each model by its name.
+    """
+
+    model: str
+    machine: Machine
+    settings: CastSettings
+    tae: TAE
+    dit: VideoDiT
+    encoders: tuple[FrozenTextEncoder, ...]
+    weights: dict[str, str]
+
+    @overload
+    def generate(
+        self, request: TextToVideoRequest, *, on_progress: ProgressCallback | None = None
+    ) -> GeneratedVideo: ...
+
+    @overload
+    def generate(
+        self, request: Sequence[TextToVideoRequest], *, on_progress: ProgressCallback | None = None
+    ) -> list[GeneratedVideo]: ...
+
+    def generate(
+        self,
+        request: TextToVideoRequest | Sequence[TextToVideoRequest],
+        *,
+        on_progress: ProgressCallback | None = None,
+    ) -> GeneratedVideo | list[GeneratedVideo]:
+        """Make a video of a request, or one of each; what is asked for together changes nothing.
+
+        Raises:
+            ValueError: the model cannot do what is asked, or a prompt is too long for its encoder.
+        """
+        if isinstance(request, TextToVideoRequest):
+            return generate_videos(self, [request], on_progress)[0]
+        return generate_videos(self, request, on_progress)
+
+
+def load(
+    model: Path | str = MINIATURE, *, device: str = "auto", dtype: DtypeName = "float32", micro_batch: int = 1
+) -> Cast:
+    """Load a cast.
+
+    Args:
+        model: "miniature", or a folder that holds the folders `tae` and `dit` and, if it is to have defaults of
+            its own, a `cast.json`.
+        device: as torch names it; "auto" is the first GPU, or else the CPU.
+        micro_batch: samples that go through the transformer together. A sample's bits depend on it, but on
+            nothing else that is sampled beside it.
+
+    Raises:
+        ValueError: weights are missing or damaged, or the device is not there.
+    """
+    machine = Machine(
+        device=_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=micro_batch
+    )
+    tae_folder, dit_folder, settings = _located(model)
+    tae = moviegen_tae.from_pretrained(tae_folder)
+    dit = moviegen_dit.from_pretrained(dit_folder)
+    if tae.latent_channels != dit.config.latent_channels:
+        raise ValueError(
+            f"the autoencoder in {tae_folder} makes {tae.latent_channels} channels, "
+            f"the transformer in {dit_folder} takes {dit.config.latent_channels}: they must agree"
+        )
+    encoders = tuple(text_encoder(spec.name) for spec in dit.config.text_encoders)
+    weights = {"tae": weights_hash(tae_folder), "dit": weights_hash(dit_folder)}
+    weights |= {encoder.name: encoder.weights_hash for encoder in encoders}
+    torch_dtype: torch.dtype = getattr(torch, dtype)
+    return Cast(
+        model=str(model),
+        machine=machine,
+        settings=settings,
+        tae=tae.to(machine.device, torch_dtype).requires_grad_(False),
+        dit=dit.to(machine.device, torch_dtype).requires_grad_(False),
+        encoders=encoders,
+        weights=weights,
+    )
+
+
+def _located(model: Path | str) -> tuple[Path, Path, CastSettings]:
+    if str(model) == MINIATURE:
+        return moviegen_tae.locate(MINIATURE), moviegen_dit.locate(MINIATURE), miniature_settings()
+    folder = Path(model)
+    for part in ("tae", "dit"):
+        if not (folder / part).is_dir():
+            raise ValueError(
+                f"{folder} is not a model folder: it must hold the folders tae and dit, and {part} is "
+                f"missing (or give {MINIATURE!r})"
+            )
+    return folder / "tae", folder / "dit", folder_settings(folder)
+
+
+def _device(name: str) -> str:
+    """The device that is meant, after something was put on it.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    if name == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
+        usable = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise ValueError(f"device {name!r} cannot be used here; there is {', '.join(usable)}") from error
+    return name

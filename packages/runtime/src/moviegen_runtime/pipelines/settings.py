@@ -1,0 +1,103 @@
+"""What a cast says about itself besides its weights: how to sample it, what it was trained on. No torch here.
+
+The file `cast.json` of a model folder holds it; the shipped miniature's is `miniature.json` beside this file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from moviegen_runtime.requests import Frames, SamplingSettings, Size, TextToVideoRequest, parse_size
+from moviegen_runtime.validation import first_sentence
+
+SETTINGS_FILE = "cast.json"
+_MAX_BYTES = 1 << 20
+
+
+class Extent(BaseModel):
+    """The longest and largest clips that a cast was trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames: Frames
+    size: Size
+
+
+class CastSettings(BaseModel):
+    """Defaults of a request, and how far requests may go.
+
+    Args:
+        defaults: what a request that leaves a field open gets.
+        trained: beyond it a request is refused; None: as far as the model's position tables reach.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    defaults: SamplingSettings
+    trained: Extent | None = None
+
+    def check(self, request: TextToVideoRequest) -> None:
+        """Refuse a resolved request beyond what the cast was trained on.
+
+        Raises:
+            ValueError: too many frames, or a larger picture.
+        """
+        settings = request.settings()
+        width, height = parse_size(settings.size)
+        if self.trained is None:
+            return
+        most_width, most_height = parse_size(self.trained.size)
+        if settings.frames > self.trained.frames or width > most_width or height > most_height:
+            raise ValueError(
+                f"this model was trained on up to {self.trained.frames} frames of {self.trained.size} "
+                f"pixels; it cannot make {settings.frames} of {settings.size}"
+            )
+
+
+def miniature_settings() -> CastSettings:
+    """Settings of the shipped miniature, which are also those of a folder that says nothing."""
+    return read_settings(Path(__file__).with_name("miniature.json"))
+
+
+def folder_settings(folder: Path) -> CastSettings:
+    """Settings of a model folder: its `cast.json`, or the miniature's defaults without its limits.
+
+    Raises:
+        ValueError: the file is damaged or says something that is not known.
+    """
+    path = folder / SETTINGS_FILE
+    if path.is_file():
+        return read_settings(path)
+    return CastSettings(defaults=miniature_settings().defaults)
+
+
+def read_settings(path: Path) -> CastSettings:
+    """Settings from a JSON file.
+
+    Raises:
+        ValueError: the file cannot be read, is no JSON, or does not say what it must.
+    """
+    try:
+        return CastSettings.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_sentence(error)}") from error
+
+
+def read_json(path: Path) -> object:
+    """What a JSON file of modest size holds.
+
+    Raises:
+        ValueError: it cannot be read, is too large, or is no JSON.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"{path} is larger than such a file can be ({_MAX_BYTES} bytes)")
+        value: object = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    return value

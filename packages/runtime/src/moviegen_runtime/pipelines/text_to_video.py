@@ -1,0 +1,257 @@
+"""Text to video (paper sections 3.1 and 3.4.2): prompt, noise, solver, decoder.
+
+Legend: B batch, S tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from moviegen_core import TextContext, VideoClip, VideoLatent, VideoShape
+from moviegen_dit import (
+    Linear,
+    LinearQuadratic,
+    Schedule,
+    StepCallback,
+    classifier_free_guidance,
+    integrate,
+)
+from pydantic import JsonValue
+from torch import Tensor
+from torch.nn import functional
+
+from moviegen_runtime.requests import SamplingSettings, TextToVideoRequest, parse_size
+from moviegen_runtime.results import GeneratedVideo, Progress, ProgressCallback
+from moviegen_runtime.text import with_fps
+
+if TYPE_CHECKING:
+    from moviegen_runtime.pipelines.cast import Cast
+
+# Steps of the linear schedule that a linear-quadratic one stands for (paper section 3.4.2).
+_EMULATED_STEPS = 250
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A request on its way: checked, and its prompt read."""
+
+    request: TextToVideoRequest
+    settings: SamplingSettings
+    contexts: tuple[TextContext, ...]
+
+
+@torch.inference_mode()
+def generate_videos(
+    cast: Cast, requests: Sequence[TextToVideoRequest], on_progress: ProgressCallback | None
+) -> list[GeneratedVideo]:
+    """One video of each request, in their order.
+
+    Requests with equal settings share micro-batches of one fixed size, so that what surrounds a sample never
+    changes the shapes, and with them the rounding, that it is computed with.
+
+    Raises:
+        ValueError: the cast cannot do what is asked; nothing has been sampled then.
+    """
+    report = on_progress or _ignore
+    resolved = [request.resolved(cast.settings.defaults) for request in requests]
+    for request in resolved:
+        _check(cast, request)
+    samples = _read_prompts(cast, resolved, report)
+    latents = _sample(cast, samples, report)
+    results = []
+    for index, (sample, latent) in enumerate(zip(samples, latents, strict=True)):
+        report(Progress("decoding", index, len(samples)))
+        results.append(_result(cast, sample, _decode(cast, sample, latent)))
+    report(Progress("decoding", len(samples), len(samples)))
+    return results
+
+
+def noise(seed: int, channels: int, latent: VideoShape) -> Tensor:
+    """(1, C, T, H, W) float32 standard normal, drawn on the CPU: it depends on the seed alone."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(1, channels, latent.frames, latent.height, latent.width, generator=generator)
+
+
+def schedule(settings: SamplingSettings) -> Schedule:
+    """The schedule that a request names.
+
+    Raises:
+        ValueError: a linear-quadratic schedule with more steps than it emulates.
+    """
+    if settings.schedule == "linear":
+        return Linear(settings.steps)
+    if settings.steps > _EMULATED_STEPS:
+        raise ValueError(
+            f"a linear-quadratic schedule emulates {_EMULATED_STEPS} steps and takes no more, not "
+            f"{settings.steps}; use the linear schedule"
+        )
+    return LinearQuadratic(settings.steps, emulate=_EMULATED_STEPS)
+
+
+def _ignore(progress: Progress) -> None:
+    del progress
+
+
+def _clip_shape(settings: SamplingSettings) -> VideoShape:
+    width, height = parse_size(settings.size)
+    return VideoShape(settings.frames, height, width)
+
+
+def _check(cast: Cast, request: TextToVideoRequest) -> None:
+    """Refuse, in terms of frames and pixels, what the models cannot do."""
+    cast.settings.check(request)
+    settings = request.settings()
+    schedule(settings)
+    clip, stride, patch = _clip_shape(settings), cast.tae.stride, cast.dit.config.patch
+    most = stride.clip(cast.dit.config.max_latent_shape)
+    if clip.frames > most.frames or clip.height > most.height or clip.width > most.width:
+        raise ValueError(
+            f"this model makes up to {most.frames} frames of {most.width}x{most.height} pixels; "
+            f"it cannot make {clip.frames} of {settings.size}"
+        )
+    for name, extent, step in (
+        ("width", clip.width, stride.width * patch[2]),
+        ("height", clip.height, stride.height * patch[1]),
+    ):
+        if extent % step:
+            raise ValueError(f"{name} must be a multiple of {step} pixels for this model, not {extent}")
+    if stride.latent(clip).frames % patch[0]:
+        raise ValueError(f"frames must fill {patch[0]} latent frames at a time, not {clip.frames}")
+
+
+def _read_prompts(
+    cast: Cast, requests: Sequence[TextToVideoRequest], report: ProgressCallback
+) -> list[_Sample]:
+    """Every prompt is read by itself, once: what it stands beside must not change its states by a bit."""
+    known: dict[str, tuple[TextContext, ...]] = {}
+    samples = []
+    for index, request in enumerate(requests):
+        report(Progress("reading the prompt", index, len(requests)))
+        settings = request.settings()
+        text = with_fps(request.prompt, settings.fps)
+        if text not in known:
+            known[text] = tuple(
+                _padded(encoder.encode([text]), encoder.max_tokens) for encoder in cast.encoders
+            )
+        samples.append(_Sample(request, settings, known[text]))
+    report(Progress("reading the prompt", len(requests), len(requests)))
+    return samples
+
+
+def _padded(context: TextContext, tokens: int) -> TextContext:
+    """The same context at one length for all prompts."""
+    missing = tokens - context.mask.shape[1]
+    return TextContext(
+        embeddings=functional.pad(context.embeddings, (0, 0, 0, missing)),
+        mask=functional.pad(context.mask, (0, missing)),
+        encoder=context.encoder,
+    )
+
+
+def _sample(cast: Cast, samples: Sequence[_Sample], report: ProgressCallback) -> list[Tensor]:
+    """Latents (1, C, T, H, W) of all samples, in their order."""
+    batches = list(_micro_batches(samples, cast.machine.micro_batch))
+    total = sum(samples[batch[0]].settings.steps for batch in batches)
+    latents: dict[int, Tensor] = {}
+    done = 0
+    report(Progress("sampling", 0, total))
+    for batch in batches:
+
+        def stepped(steps: int, state: Tensor, before: int = done) -> None:
+            del state
+            report(Progress("sampling", before + steps, total))
+
+        padding = [batch[-1]] * (cast.machine.micro_batch - len(batch))
+        values = _solve(cast, [samples[index] for index in batch + padding], stepped)
+        latents |= {index: values[place : place + 1] for place, index in enumerate(batch)}
+        done += samples[batch[0]].settings.steps
+    return [latents[index] for index in range(len(samples))]
+
+
+def _micro_batches(samples: Sequence[_Sample], size: int) -> Iterator[list[int]]:
+    """Places of samples with equal settings, at most `size` of them at a time."""
+    groups: dict[SamplingSettings, list[int]] = {}
+    for index, sample in enumerate(samples):
+        groups.setdefault(sample.settings, []).append(index)
+    for places in groups.values():
+        for start in range(0, len(places), size):
+            yield places[start : start + size]
+
+
+def _solve(cast: Cast, batch: Sequence[_Sample], on_step: StepCallback) -> Tensor:
+    """Latents (B, C, T, H, W) in float32 of a full micro-batch with equal settings."""
+    settings, device = batch[0].settings, cast.machine.device
+    dtype = cast.dit.patch_in.weight.dtype
+    latent = cast.tae.stride.latent(_clip_shape(settings))
+    start = torch.cat([noise(sample.request.seed, cast.tae.latent_channels, latent) for sample in batch])
+    contexts = [_joined(parts).to(device, dtype) for parts in zip(*(s.contexts for s in batch), strict=True)]
+    guided = classifier_free_guidance(
+        cast.dit, cast.dit.prepare(contexts), cast.dit.null_conditions(len(batch)), settings.guidance
+    )
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        # The state stays float32: a small step added to a half-precision state would round away.
+        return guided(x.to(dtype), t).float()
+
+    return integrate(
+        velocity, start.to(device), schedule(settings).times(), method=settings.method, on_step=on_step
+    )
+
+
+def _joined(contexts: Sequence[TextContext]) -> TextContext:
+    return TextContext(
+        embeddings=torch.cat([context.embeddings for context in contexts]),
+        mask=torch.cat([context.mask for context in contexts]),
+        encoder=contexts[0].encoder,
+    )
+
+
+def _decode(cast: Cast, sample: _Sample, values: Tensor) -> VideoClip:
+    """One sample at a time, for the same reason as micro-batches have one size."""
+    dtype = cast.dit.patch_in.weight.dtype
+    latent = VideoLatent(values.to(dtype), cast.tae.stride, sample.settings.frames, sample.settings.fps)
+    return cast.tae.decode(latent).to("cpu", torch.float32)
+
+
+def _result(cast: Cast, sample: _Sample, clip: VideoClip) -> GeneratedVideo:
+    return GeneratedVideo(
+        clip=clip,
+        request=sample.request,
+        model=cast.model,
+        machine=cast.machine,
+        weights=cast.weights,
+        stages=_stages(cast, sample),
+    )
+
+
+def _stages(cast: Cast, sample: _Sample) -> dict[str, dict[str, JsonValue]]:
+    """What each stage did, in words and numbers that JSON can hold."""
+    settings = sample.settings
+    latent = cast.tae.stride.latent(_clip_shape(settings))
+    encoders: list[JsonValue] = [
+        {"name": context.encoder, "tokens": int(context.lengths[0])} for context in sample.contexts
+    ]
+    times: list[JsonValue] = list(schedule(settings).times().tolist())
+    return {
+        "reading the prompt": {"text": with_fps(sample.request.prompt, settings.fps), "encoders": encoders},
+        "noise": {
+            "seed": sample.request.seed,
+            "generator": "torch.Generator on the CPU, one a sample",
+            "shape": [cast.tae.latent_channels, latent.frames, latent.height, latent.width],
+        },
+        "sampling": {
+            "method": settings.method,
+            "schedule": settings.schedule,
+            "times": times,
+            "guidance": settings.guidance,
+            "transformer": cast.dit.config.model_dump(mode="json"),
+        },
+        "decoding": {
+            "frames": settings.frames,
+            "size": settings.size,
+            "autoencoder": cast.tae.config.model_dump(mode="json"),
+        },
+    }

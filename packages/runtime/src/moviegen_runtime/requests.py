@@ -1,0 +1,103 @@
+"""What may be asked of a cast: frozen values, checked when they are built. No torch here.
+
+A field that is None stands for the model's own default; `GeneratedVideo.request` has every field filled in.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from moviegen_runtime.text.prompt import clean_prompt
+
+ScheduleName = Literal["linear", "linear-quadratic"]
+MethodName = Literal["euler", "midpoint", "heun"]
+MAX_SEED = 2**63 - 1
+_SIZE = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels of "64" (a square) or "96x64" (width first, as in "1024x576").
+
+    Raises:
+        ValueError: it is neither.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"size must be a number of pixels, or width x height as in 96x64, not {text!r}")
+    width, height = match.groups()
+    return int(width), int(height or width)
+
+
+def _canonical_size(text: str) -> str:
+    width, height = parse_size(text)
+    return f"{width}x{height}"
+
+
+Size = Annotated[str, AfterValidator(_canonical_size)]
+Frames = Annotated[int, Field(ge=1, le=4096)]
+Fps = Annotated[float, Field(gt=0, le=240)]
+Steps = Annotated[int, Field(ge=1, le=1000)]
+Guidance = Annotated[float, Field(ge=0, le=100)]
+
+
+class SamplingSettings(BaseModel):
+    """How a clip is sampled, with nothing left open.
+
+    Args:
+        frames: length of the clip; 1 is a picture.
+        size: "WIDTHxHEIGHT" in pixels; a single number is a square.
+        fps: frames a second, which the prompt says to the model (paper section 3.1.4) and the file plays at.
+        steps: steps of the solver.
+        guidance: scale of classifier-free guidance; 1 is none; the paper uses 7.5.
+        schedule: where the solver stops (paper section 3.4.2).
+        method: the solver; the paper's is Euler.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    frames: Frames
+    size: Size
+    fps: Fps
+    steps: Steps
+    guidance: Guidance
+    schedule: ScheduleName
+    method: MethodName
+
+
+class TextToVideoRequest(BaseModel):
+    """One clip from one prompt.
+
+    Args:
+        prompt: what the clip shows; white space around it is dropped.
+        seed: of the noise that the clip grows from.
+
+    The other fields are those of `SamplingSettings`; None is the model's own default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: Annotated[str, AfterValidator(clean_prompt)]
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    frames: Frames | None = None
+    size: Size | None = None
+    fps: Fps | None = None
+    steps: Steps | None = None
+    guidance: Guidance | None = None
+    schedule: ScheduleName | None = None
+    method: MethodName | None = None
+
+    def resolved(self, defaults: SamplingSettings) -> TextToVideoRequest:
+        """The same request with every field that is None taken from `defaults`."""
+        given = self.model_dump(exclude_none=True)
+        return TextToVideoRequest.model_validate(defaults.model_dump() | given)
+
+    def settings(self) -> SamplingSettings:
+        """How to sample, of a request that is resolved.
+
+        Raises:
+            ValueError: a field is None.
+        """
+        return SamplingSettings.model_validate(self.model_dump(exclude={"prompt", "seed"}))
