@@ -34,6 +34,7 @@ class Letters:
 
     name = "letters"
     width = 2
+    weights_hash = "c" * 64
 
     def __init__(self, max_tokens: int = 64) -> None:
         self.max_tokens = max_tokens
@@ -47,6 +48,12 @@ class Letters:
         codes = torch.tensor([[ord(letter) for letter in prompt.ljust(longest)] for prompt in prompts])
         mask = torch.tensor([[place < len(prompt) for place in range(longest)] for prompt in prompts])
         return TextContext(torch.stack([codes / 128, codes % 7], dim=-1).float(), mask, self.name)
+
+
+class MoreLetters(Letters):
+    """The same encoder with other weights."""
+
+    weights_hash = "d" * 64
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +176,7 @@ def test_caching_nothing_is_an_error_and_leaves_nothing(tae: TAE, tmp_path: Path
         ({"tae_hash": "b" * 64}, "tae = "),
         ({"origin": "other clips"}, 'source = "seven clips", not "other clips"'),
         ({"num_clips": 6}, "num_clips = 7, not 6"),
-        ({"encoders": ()}, "encoders = "),
+        ({"encoders": (MoreLetters(),)}, "encoder_hashes = "),
     ],
 )
 def test_another_job_does_not_go_on(
@@ -185,7 +192,8 @@ def test_another_job_does_not_go_on(
     [
         ({"num_clips": 8}, "the source has 7 clips"),
         ({"num_clips": 0}, "the source has 7 clips"),
-        ({"encoders": (Letters(), Letters())}, "named once"),
+        ({"encoders": (Letters(), Letters())}, "each of them once"),
+        ({"encoders": ()}, "at least one text encoder"),
     ],
 )
 def test_an_impossible_job_is_refused(tae: TAE, change: dict[str, object], sentence: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from moviegen_runtime.data.pack import FileOutcome
     from moviegen_runtime.data.source import ClipSource
 
-_SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?")
+_TEXT_ENCODER = "minilm"  # the one that there is
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,9 @@ class Pack:
         """
         from moviegen_runtime.data.pack import PackOptions, files_done, pack_clips, read_list
         from moviegen_runtime.data.progress import JobProgress
+        from moviegen_runtime.requests import parse_size
 
-        width, height = _parse_size(self.size)
+        width, height = parse_size(self.size)
         options = PackOptions(self.frames, self.fps, height, width, self.clips_per_video)
         listing = read_list(self.clips)
         done = files_done(listing, self.out, options)
@@ -85,10 +85,8 @@ class Latents:
     """Folder of clip shards, as `moviegen data pack` writes them; instead of a source."""
     num_clips: int | None = None
     """How many clips, from the first on; all of them if not given."""
-    text: tuple[str, ...] = ("minilm",)
-    """Text encoders."""
-    device: str = "cpu"
-    """Where the autoencoder runs."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the autoencoder runs; auto takes CUDA where it is there."""
 
     def run(self) -> None:
         """Encode, and say at the end how many samples there are and how many clips were skipped.
@@ -105,14 +103,15 @@ class Latents:
         from moviegen_runtime.data.progress import JobProgress
         from moviegen_runtime.text import text_encoder
 
+        device = _device(self.device)
         job = LatentJob(
             source=source,
             origin=origin,
             num_clips=len(source) if self.num_clips is None else self.num_clips,
-            tae=moviegen_tae.from_pretrained(self.tae).to(self.device),
+            tae=moviegen_tae.from_pretrained(self.tae).to(device),
             tae_hash=weights_hash(moviegen_tae.locate(self.tae)),
-            encoders=tuple(text_encoder(name) for name in self.text),
-            device=self.device,
+            encoders=(text_encoder(_TEXT_ENCODER),),
+            device=device,
         )
         done = clips_done(job, self.out)
         skipped: list[str] = []
@@ -165,15 +164,14 @@ class Data:
         self.job.run()
 
 
-def _parse_size(size: str) -> tuple[int, int]:
-    """Width and height of "64" or "96x64"."""
-    found = _SIZE.fullmatch(size)
-    if found is None:
-        raise ValueError(
-            f"size must be a number of pixels or WIDTHxHEIGHT, such as 64 or 96x64, not {size!r}"
-        )
-    width, height = found.group(1), found.group(2) or found.group(1)
-    return int(width), int(height)
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here: leave --device out, or say cpu")
+    return name
 
 
 def _parse_options(settings: Sequence[str]) -> dict[str, object]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from moviegen_core import TextEncoder, VideoAutoencoder, VideoClip
+from moviegen_core import VideoAutoencoder, VideoClip
 from torch import Tensor
 
 from moviegen_runtime.data.latents import (
@@ -27,7 +27,7 @@ from moviegen_runtime.data.latents import (
 )
 from moviegen_runtime.data.source import CaptionedClip, ClipSource
 from moviegen_runtime.data.writing import begin, count_samples, discard, finish, write_shard
-from moviegen_runtime.text import with_fps
+from moviegen_runtime.text import FrozenTextEncoder, with_fps
 
 CLIPS_PER_SHARD = 1000
 # Pixels that go through the autoencoder at once: 16 clips of 16 x 64 x 64. More was no faster on a CPU.
@@ -44,11 +44,11 @@ class LatentJob:
         num_clips: how many of them, from the first on.
         tae: the autoencoder.
         tae_hash: hash of its weights (`moviegen_core.weights_hash`).
-        encoders: of the captions, each with another name.
+        encoders: of the captions, at least one, each with another name.
         device: where the autoencoder runs.
 
     Raises:
-        ValueError: the source has fewer clips, or two encoders have one name.
+        ValueError: the source has fewer clips, or the encoders are none or not distinct.
     """
 
     source: ClipSource
@@ -56,14 +56,14 @@ class LatentJob:
     num_clips: int
     tae: VideoAutoencoder
     tae_hash: str
-    encoders: tuple[TextEncoder, ...]
+    encoders: tuple[FrozenTextEncoder, ...]
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_clips <= len(self.source):
             raise ValueError(f"the source has {len(self.source)} clips, so it cannot give {self.num_clips}")
-        if len({encoder.name for encoder in self.encoders}) < len(self.encoders):
-            raise ValueError("each text encoder can be named once only")
+        if not self.encoders or len({encoder.name for encoder in self.encoders}) < len(self.encoders):
+            raise ValueError("give at least one text encoder, and each of them once")
 
     @property
     def properties(self) -> LatentProperties:
@@ -73,6 +73,7 @@ class LatentJob:
             tae=self.tae_hash,
             stride=(stride.time, stride.height, stride.width),
             encoders={encoder.name: encoder.width for encoder in self.encoders},
+            encoder_hashes={encoder.name: encoder.weights_hash for encoder in self.encoders},
             source=self.origin,
             num_clips=self.num_clips,
         )
@@ -177,7 +178,7 @@ def _to_video(clips: Sequence[CaptionedClip]) -> VideoClip:
     return VideoClip(frames_BTHWC.permute(0, 4, 1, 2, 3).float().mul_(2 / 255).sub_(1), clips[0].fps)
 
 
-def _encode_prompts(encoder: TextEncoder, prompts: Sequence[str]) -> dict[str, Tensor | str]:
+def _encode_prompts(encoder: FrozenTextEncoder, prompts: Sequence[str]) -> dict[str, Tensor | str]:
     """States (S, D) in float16 of each distinct prompt, or why the encoder cannot read it."""
     distinct = list(dict.fromkeys(prompts))
     try:

@@ -46,6 +46,7 @@ class LatentProperties(_Strict):
         tae: hash of the autoencoder's weights (`moviegen_core.weights_hash`).
         stride: clip frames, rows and columns per latent position.
         encoders: width of the token states of each text encoder, by its name.
+        encoder_hashes: hash of each text encoder's weights, by its name.
         source: what was encoded, told precisely enough that another source is refused.
         num_clips: how many clips the set has.
     """
@@ -53,6 +54,7 @@ class LatentProperties(_Strict):
     tae: str
     stride: tuple[int, int, int]
     encoders: dict[str, int]
+    encoder_hashes: dict[str, str]
     source: str
     num_clips: int
 
