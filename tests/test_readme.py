@@ -1,0 +1,39 @@
+"""The examples in README files run as they stand."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from projects import PROJECTS, ROOT
+
+READMES = [ROOT / "README.md", *(project.folder / "README.md" for project in PROJECTS)]
+EXAMPLES = [
+    pytest.param(code, id=f"{path.parent.name if path.parent != ROOT else 'root'}-{number}")
+    for path in READMES
+    for number, code in enumerate(
+        re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+    )
+]
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_example(code: str, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_there_are_examples_of_every_package() -> None:
+    for project in PROJECTS:
+        if project.folder.parent.name == "packages":
+            text = (project.folder / "README.md").read_text()
+            assert f"from {project.module} import" in text, f"{project.folder}/README.md shows no use"
