@@ -15,7 +15,7 @@ from pydantic import ValidationError
         ("30b", 29_378_426_880, 30e9),
         ("5b", 4_940_311_552, 5e9),
         ("1b", 938_899_968, 1e9),
-        ("miniature", 7_487_744, 7.5e6),
+        ("miniature", 6_897_920, 7e6),
     ],
 )
 def test_presets_have_the_size_in_their_name(name: str, parameters: int, nominal: float) -> None:

@@ -28,9 +28,8 @@ from moviegen_dit.layers import (
     zero_linear,
 )
 
-_POSITION_DEVIATION = (
-    3**-0.5
-)  # the sum of three tables then has deviation 1, as the patches have. Our choice.
+# The sum of three tables then has deviation 1, as the patches have. Our choice.
+_POSITION_DEVIATION = 3**-0.5
 
 
 class VideoDiT(nn.Module):
