@@ -115,9 +115,9 @@ def _paper(width: int, layers: int, heads: int, mlp_width: int) -> VideoDiTConfi
 
 _PRESETS = {
     "30b": _paper(width=6144, layers=48, heads=48, mlp_width=16384),  # Table 1
-    "5b": _paper(width=3072, layers=32, heads=24, mlp_width=8192),  # section 3.6.2 names the size only; ours
+    "5b": _paper(width=3072, layers=32, heads=24, mlp_width=8192),  # Table 8 names the size only; ours
     "1b": _paper(width=1536, layers=24, heads=16, mlp_width=4096),  # ours, for one device
-    # Ours: about 120 training samples of 32 tokens a second on two CPU cores. Up to 32 frames of 128 x 128 pixels.
+    # Ours: about 120 training samples of 32 tokens a second on two CPU cores; up to 32 frames of 128 x 128 px.
     "miniature": VideoDiTConfig(
         width=256,
         layers=6,
