@@ -117,7 +117,7 @@ _PRESETS = {
     "30b": _paper(width=6144, layers=48, heads=48, mlp_width=16384),  # Table 1
     "5b": _paper(width=3072, layers=32, heads=24, mlp_width=8192),  # Table 8 names the size only; ours
     "1b": _paper(width=1536, layers=24, heads=16, mlp_width=4096),  # ours, for one device
-    # Ours: about 120 training samples of 32 tokens a second on two CPU cores; up to 32 frames of 128 x 128 px.
+    # Ours: about 120 training samples of 32 tokens a second on two CPU cores; up to 32 frames of 128 x 128.
     "miniature": VideoDiTConfig(
         width=256,
         layers=6,
