@@ -8,12 +8,12 @@ from pydantic import ValidationError
 def first_sentence(error: ValidationError) -> str:
     """What is wrong first, and what would be right."""
     first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "value_error":
-        return message  # one of ours: a whole sentence already
     place = ".".join(str(part) for part in first["loc"]) or "it"
-    message = (
-        message.removeprefix("Input ").lower() if message.startswith("Input ") else f"is wrong: {message}"
-    )
-    shown = "" if first["type"] in ("missing", "extra_forbidden") else f", not {first['input']!r}"
-    return f"{place} {message}{shown}"
+    match first["type"]:
+        case "value_error":  # one of ours: a whole sentence already
+            return first["msg"].removeprefix("Value error, ")
+        case "missing":
+            return f"{place} is missing"
+        case "extra_forbidden":
+            return f"{place} is not known here; leave it out"
+    return f"{place} {first['msg'].removeprefix('Input ')}, not {first['input']!r}"

@@ -43,7 +43,7 @@ class Generate:
     """
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """File to write: .mp4, .gif, or .png for one frame; several samples get -seed0, -seed1, ... into the name."""
+    """File to write: .mp4, .gif, or .png for 1 frame; several samples get -seed0, -seed1, ... in its name."""
 
     prompt: Annotated[str | None, tyro.conf.Positional, _without("PROMPT", "none")] = None
     """What the video shows; left out only with --from-sidecar."""

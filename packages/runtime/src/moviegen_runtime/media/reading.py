@@ -79,6 +79,8 @@ def read_clip(
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty")
     try:
         # An open file, not a name: a name could be read as an address.
         with (

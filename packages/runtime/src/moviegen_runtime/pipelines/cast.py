@@ -73,8 +73,8 @@ def load(
     """Load a cast.
 
     Args:
-        model: "miniature", or a folder that holds the folders `tae` and `dit` and, if it is to have defaults of
-            its own, a `cast.json`.
+        model: "miniature", or a folder that holds the folders `tae` and `dit` and, for defaults of its own, a
+            `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
         micro_batch: samples that go through the transformer together. A sample's bits depend on it, but on
             nothing else that is sampled beside it.
