@@ -1,0 +1,1 @@
+"""Frozen features of pretrained networks, for losses and measures."""
