@@ -65,7 +65,7 @@ class _Convolution(nn.Module):
     def read(
         cls, state: Mapping[str, Tensor], convolution: str, norm: str, stride: int, activate: bool
     ) -> Self:
-        """The convolution and the batch norm of these names: in evaluation mode the two are one convolution."""
+        """The convolution and the batch norm of these names, which are one convolution when frozen."""
         variance = state[f"{norm}.running_var"] + _BATCH_NORM_EPSILON
         gain = state[f"{norm}.weight"] / variance.sqrt()
         weight = state[f"{convolution}.weight"] * gain[:, None, None, None]
