@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import moviegen_dit
 import moviegen_tae
+import torch
 from moviegen_core import ArchConfig, VideoShape, weights_hash
 from pydantic import ValidationError
 
@@ -24,12 +25,14 @@ Training = tuple[TrainingModule[Any], int, Callable[[list[int]], Any]]
 
 
 def build_training(recipe: TAERecipe | DiTRecipe) -> Training:
-    """Everything that is trained and trained on.
+    """Everything that is trained and trained on; the first weights depend on the recipe's seed alone.
 
     Raises:
         ValueError: the recipe has no data, or something that it names is not there or does not fit.
     """
-    return _build_tae(recipe) if isinstance(recipe, TAERecipe) else _build_dit(recipe)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return _build_tae(recipe) if isinstance(recipe, TAERecipe) else _build_dit(recipe)
 
 
 def tae_config(recipe: TAERecipe) -> moviegen_tae.TAEConfig:

@@ -1,0 +1,364 @@
+"""Runs in a folder: resumed bit for bit, killed at any moment, interrupted, ended by time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import moviegen_dit
+import moviegen_tae
+import numpy as np
+import pytest
+import torch
+import yaml
+from moviegen_runtime.cli.train import Train
+from moviegen_runtime.data.clips import CLIP_KIND, CLIP_MEMBERS, write_clip
+from moviegen_runtime.data.latents import (
+    LATENT_KIND,
+    LATENT_MEMBERS,
+    LatentProperties,
+    LatentSample,
+    write_latent,
+)
+from moviegen_runtime.data.source import CaptionedClip
+from moviegen_runtime.data.writing import begin, finish, write_shard
+
+STEPS = 6
+TINY_TAE = {
+    "channels": [8, 8, 8, 8],
+    "encoder_blocks": [0, 0, 0, 1],
+    "decoder_blocks": [0, 0, 0, 1],
+    "norm_groups": 4,
+    "latent_channels": 4,
+}
+TINY_DIT = {
+    "width": 16,
+    "layers": 1,
+    "heads": 2,
+    "mlp_width": 16,
+    "latent_channels": 4,
+    "text_encoders": [{"name": "minilm", "width": 8}],
+}
+OPTIMIZER = {"name": "muon", "lr": 1e-2, "muon_lr": 1e-2, "warmup_steps": 2, "schedule": "cosine"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eleven clips of coloured noise that fades, so that there is something to learn."""
+    folder = tmp_path_factory.mktemp("clips") / "shards"
+    random = np.random.default_rng(0)
+    begin(folder, CLIP_KIND, CLIP_MEMBERS, {})
+    colours = random.integers(0, 255, (11, 1, 1, 1, 3)) + random.integers(0, 20, (11, 8, 16, 16, 3))
+    samples = [
+        CaptionedClip(c.clip(0, 255).astype(np.uint8), 8.0, f"clip {i}") for i, c in enumerate(colours)
+    ]
+    write_shard(folder, 0, map(write_clip, samples))
+    finish(folder, 1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eleven latents with captions of different lengths."""
+    folder = tmp_path_factory.mktemp("latents") / "shards"
+    draw = torch.Generator().manual_seed(0)
+    properties = LatentProperties(
+        tae="0" * 64,
+        stride=(8, 8, 8),
+        encoders={"minilm": 8},
+        encoder_hashes={"minilm": "0" * 64},
+        source="test",
+        num_clips=11,
+    )
+    begin(folder, LATENT_KIND, LATENT_MEMBERS, properties.model_dump(mode="json"))
+    samples = [
+        LatentSample(
+            torch.randn(4, 2, 2, 2, generator=draw),
+            {"minilm": torch.randn(2 + i % 3, 8, generator=draw)},
+            f"clip {i}",
+            8.0,
+            16,
+        )
+        for i in range(11)
+    ]
+    write_shard(folder, 0, map(write_latent, samples))
+    finish(folder, 1)
+    return folder
+
+
+@pytest.fixture
+def tae_recipe(tmp_path: Path, clips: Path) -> Path:
+    content = {
+        "model": "tae",
+        "preset": "miniature",
+        "architecture": TINY_TAE,
+        "data": {"shards": str(clips)},
+        "batch_size": 2,
+        "steps": STEPS,
+        "optimizer": OPTIMIZER,
+        "loss": {"outlier": 0.1},
+        "images": {"every": 4, "frames_per_clip": 2},
+        "short_clips": {"frames": 4, "steps": 1},
+        "log_steps": 2,
+        "statistics_clips": 4,
+        "validation": {"every_steps": 3, "data": {"shards": str(clips)}, "num_clips": 3},
+    }
+    path = tmp_path / "tae.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture
+def dit_recipe(tmp_path: Path, latents: Path) -> Path:
+    content = {
+        "model": "dit",
+        "preset": "miniature",
+        "architecture": TINY_DIT,
+        "data": {"latents": str(latents)},
+        "batch_size": 2,
+        "steps": STEPS,
+        "optimizer": OPTIMIZER,
+        "text_dropout": 0.3,
+        "noise_draws": 2,
+        "log_steps": 2,
+        "validation": {"every_steps": 3, "num_samples": 3},
+    }
+    path = tmp_path / "dit.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def run(recipe: Path, out: Path, *overrides: str, **options: Any) -> None:
+    Train(recipe=recipe, out=out, set=list(overrides), device="cpu", **options).run()
+
+
+def state(out: Path) -> dict[str, Any]:
+    """Everything that the next step depends on."""
+    saved = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
+    return {key: saved[key] for key in ("state_dict", "optimizer_states", "global_step")}
+
+
+def assert_equal(left: Any, right: Any, where: str = "") -> None:
+    if isinstance(left, torch.Tensor):
+        assert torch.equal(left, right), where
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys(), where
+        for key in left:
+            assert_equal(left[key], right[key], f"{where}.{key}")
+    elif isinstance(left, list):
+        assert len(left) == len(right), where
+        for i, (a, b) in enumerate(zip(left, right, strict=True)):
+            assert_equal(a, b, f"{where}.{i}")
+    else:
+        assert left == right, where
+
+
+def log_lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["tae", "dit"])
+def test_a_training_in_legs_equals_one_without_a_break(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    recipe = request.getfixturevalue(f"{kind}_recipe")
+    run(recipe, tmp_path / "whole")
+    for _ in range(STEPS):  # every leg ends after its first step
+        run(recipe, tmp_path / "legs", max_minutes=1e-9)
+    assert state(tmp_path / "legs")["global_step"] == STEPS
+    assert_equal(state(tmp_path / "legs"), state(tmp_path / "whole"))
+    weights = [tmp_path / name / "weights" / "model.safetensors" for name in ("legs", "whole")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    losses = [
+        [
+            {key: line[key] for key in line if key.startswith("validation.")}
+            for line in log_lines(tmp_path / name)
+        ]
+        for name in ("legs", "whole")
+    ]
+    assert [entry for entry in losses[0] if entry] == [entry for entry in losses[1] if entry] != []
+
+
+_COMMAND = """
+import sys, torch
+torch.set_num_threads(1)
+from pathlib import Path
+from moviegen_runtime.cli.train import Train
+Train(Path(sys.argv[1]), Path(sys.argv[2]), set=sys.argv[3:], device="cpu").run()
+"""
+
+
+def start(recipe: Path, out: Path, *overrides: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = [sys.executable, "-c", _COMMAND, str(recipe), str(out), *overrides]
+    return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
+    """Wait until the log tells of a step."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (out / "log.jsonl").exists() and any(
+            line.startswith("{") and f'"step": {step},' in line
+            for line in (out / "log.jsonl").read_text().splitlines()
+        ):
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    raise AssertionError("the training did not get that far")
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, tae_recipe: Path) -> None:
+    overrides = ["steps=12", "checkpoint_minutes=0.0001", "log_steps=1"]
+    out = tmp_path / "killed"
+    process = start(tae_recipe, out, *overrides)
+    wait_for_step(process, out, 3)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert 0 < state(out)["global_step"] < 12
+    run(tae_recipe, out, *overrides)
+    run(tae_recipe, tmp_path / "whole", *overrides)
+    assert_equal(state(out), state(tmp_path / "whole"))
+    steps = [line["step"] for line in log_lines(out) if "rate" in line]
+    assert steps == list(range(1, 13))  # no step is told twice
+
+
+def test_an_interrupt_saves_and_exits(tmp_path: Path, dit_recipe: Path) -> None:
+    overrides = ["steps=1000000", "optimizer.schedule=constant", "log_steps=1"]
+    out = tmp_path / "interrupted"
+    process = start(dit_recipe, out, *overrides)
+    wait_for_step(process, out, 2)
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == -signal.SIGINT  # KeyboardInterrupt that nobody caught
+    assert "goes on from there" in stderr
+    assert state(out)["global_step"] == log_lines(out)[-1]["step"]
+    moviegen_dit.from_pretrained(out / "weights")
+
+
+def test_another_recipe_is_refused_by_its_first_difference(tmp_path: Path, dit_recipe: Path) -> None:
+    out = tmp_path / "out"
+    run(dit_recipe, out, "steps=1")
+    with pytest.raises(ValueError, match=r"another 'optimizer\.betas'"):
+        run(dit_recipe, out, "optimizer.betas=[0.8, 0.9]")
+    run(dit_recipe, out, "steps=2", "validation=null", "log_steps=1")
+    assert state(out)["global_step"] == 2
+
+
+def test_a_finished_training_says_so(
+    tmp_path: Path, dit_recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run(dit_recipe, out, "steps=1")
+    before = state(out)
+    run(dit_recipe, out, "steps=1")
+    assert "1 of 1 steps" in capsys.readouterr().err
+    assert_equal(state(out), before)
+
+
+def test_initial_weights_count_without_a_checkpoint_only(
+    tmp_path: Path, tae_recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tae_recipe, tmp_path / "first")
+    weights = tmp_path / "first" / "weights"
+    frozen = ["optimizer.lr=1e-30", "optimizer.muon_lr=1e-30"]  # what is exported is what it began with
+    run(tae_recipe, tmp_path / "second", *frozen, init=weights)
+    assert log_lines(tmp_path / "second")[0] == {"step": 0, "event": "start", "from": str(weights)}
+    first, second = (
+        moviegen_tae.from_pretrained(tmp_path / name / "weights") for name in ("first", "second")
+    )
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], value, atol=2e-3, rtol=2e-3)
+    capsys.readouterr()
+    run(tae_recipe, tmp_path / "second", *frozen, "steps=7", init=weights)
+    assert "is not used" in capsys.readouterr().err
+
+
+def test_initial_weights_of_another_architecture_are_refused(tmp_path: Path, tae_recipe: Path) -> None:
+    run(tae_recipe, tmp_path / "first", "steps=1")
+    with pytest.raises(ValueError, match="another architecture"):
+        run(
+            tae_recipe,
+            tmp_path / "second",
+            "architecture.latent_channels=8",
+            init=tmp_path / "first" / "weights",
+        )
+
+
+def test_exported_latents_are_normalised(tmp_path: Path, tae_recipe: Path, clips: Path) -> None:
+    from moviegen_runtime.training.clips import collate_clips, open_clips
+    from moviegen_runtime.training.recipe import ClipData
+
+    run(tae_recipe, tmp_path / "out", "statistics_clips=11")
+    tae = moviegen_tae.from_pretrained(tmp_path / "out" / "weights")
+    source = open_clips(ClipData(shards=clips))
+    values = tae.encode(collate_clips(source)(range(11)).clip()).values.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(values.mean(dim=1), torch.zeros(4), atol=0.02, rtol=0)
+    torch.testing.assert_close(values.std(dim=1), torch.ones(4), atol=0.02, rtol=0)
+
+
+def test_a_training_that_comes_apart_stops_and_keeps_its_checkpoint(tmp_path: Path, dit_recipe: Path) -> None:
+    out = tmp_path / "out"
+    apart = ["optimizer.lr=1e30", "optimizer.muon_lr=1e30", "gradient_clip=null"]
+    run(dit_recipe, out, *apart, "optimizer.warmup_steps=1000", "optimizer.lr=1e-6", "steps=1")
+    before = (out / "checkpoints" / "last.ckpt").read_bytes()
+    with pytest.raises(ValueError, match="came apart"):
+        run(dit_recipe, tmp_path / "apart", *apart)
+    assert not (tmp_path / "apart" / "checkpoints" / "last.ckpt").exists()
+    assert (out / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, dit_recipe: Path) -> None:
+    out = tmp_path / "out"
+    run(dit_recipe, out, "steps=1")
+    checkpoint = out / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="damaged: delete it"):
+        run(dit_recipe, out, "steps=2")
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, dit_recipe: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match="holds no training"):
+        run(dit_recipe, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["data=null"], "--set data.latents=FOLDER"),
+        (["data.tae=nowhere"], "no weights at 'nowhere'"),
+        (["validation.num_samples=11"], "too few to hold 11 out"),
+        (["architecture.latent_channels=8"], "latents have 4 channels"),
+        (["architecture.positions=[1, 8, 8]"], "latent frames must be"),
+        (["architecture.layres=8"], "unknown key 'architecture.layres'"),
+        (["preset=huge"], "no video transformer preset is called 'huge'"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(
+    overrides: list[str], sentence: str, tmp_path: Path, dit_recipe: Path
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        run(dit_recipe, tmp_path / "out", *overrides)
+
+
+def test_arguments_out_of_range_are_refused(tmp_path: Path, dit_recipe: Path) -> None:
+    with pytest.raises(ValueError, match="--threads"):
+        run(dit_recipe, tmp_path / "out", threads=0)
+    with pytest.raises(ValueError, match="--max-minutes"):
+        run(dit_recipe, tmp_path / "out", max_minutes=-1.0)
