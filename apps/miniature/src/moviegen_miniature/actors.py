@@ -1,8 +1,8 @@
 """The actors of the stage: what each is called, how it moves about, and where its animation comes from.
 
-The pictures are the animated Fluent emoji of the npm packages `@lobehub/fluent-emoji-anim-1` to `-4` (MIT). The
-choice is ours: subjects that differ in outline as well as in colour, that stay inside their frame, and that are told
-apart at 28 pixels.
+The pictures are the animated Fluent emoji of the npm packages `@lobehub/fluent-emoji-anim-1` to `-4` (MIT).
+The choice is ours: subjects that differ in outline as well as in colour, that stay inside their frame, and
+that are told apart at 28 pixels.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Actor:
         gait: how it gets about; captions choose their verbs by it.
         nouns: names in captions, the most usual first, without an article.
         faces: where it looks in its picture; it is mirrored when it moves the other way.
-        span: first and last kept picture of a part of the animation, played back and forth; None: all of it, in a
-            loop. Kept pictures are those at `sprites.RATE` a second.
+        span: first and last kept picture of a part of the animation, played back and forth; None: all of
+            it, in a loop. Kept pictures are those at `sprites.RATE` a second.
     """
 
     name: str

@@ -23,8 +23,8 @@ class Canvas:
         self.rows = rows
         self.columns = columns
         self.width = columns / rows
-        self.x: Floats = ((np.arange(columns, dtype=np.float32) + 0.5) / rows)[None]
-        self.y: Floats = ((np.arange(rows, dtype=np.float32) + 0.5) / rows)[:, None]
+        self.x: Floats = _centres(columns, rows)[None]
+        self.y: Floats = _centres(rows, rows)[:, None]
 
     def gradient(self, stops: Sequence[tuple[float, Colour]]) -> None:
         """Fill everything with colours that change from top to bottom through (y, colour) stops."""
@@ -64,7 +64,8 @@ class Canvas:
     def _overlap(self, centres: Floats, start: float, stop: float) -> Floats:
         """How much of each pixel along an axis lies between start and stop."""
         half = 0.5 / self.rows
-        return ((np.minimum(centres + half, stop) - np.maximum(centres - half, start)) * self.rows).clip(0, 1)
+        overlap = np.minimum(centres + half, stop) - np.maximum(centres - half, start)
+        return np.asarray((overlap * self.rows).clip(0, 1), dtype=np.float32)
 
     def _range(self, start: float, stop: float, count: int) -> slice:
         first = max(0, math.floor(start * self.rows) - 1)
@@ -74,3 +75,8 @@ class Canvas:
         for channel in range(3):
             region = self.pixels[channel, rows, columns]
             region += cover * (colour[channel] - region)
+
+
+def _centres(count: int, rows: int) -> Floats:
+    """Where the middles of `count` pixels lie along an axis."""
+    return np.asarray((np.arange(count) + 0.5) / rows, dtype=np.float32)

@@ -1,7 +1,7 @@
 """Captions: one English sentence for a scene, with varied words and order.
 
-Every caption names the actor, its motion and its set; a pan and a second actor are named when there are any. The
-words depend on the scene alone.
+Every caption names the actor, its motion and its set; a pan and a second actor are named when there are
+any. The words depend on the scene alone.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ _PLACES: dict[str, Words] = {
     "forest": ("in the forest", "among the trees", "in a green forest", "in the woods"),
 }
 _PANS = {
-    -1: ("the camera pans to the left", "the camera slowly turns left"),
-    1: ("the camera pans to the right", "the camera slowly turns right"),
+    -1: ("the camera pans left", "the camera turns left"),
+    1: ("the camera pans right", "the camera turns right"),
 }
 
 

@@ -1,9 +1,9 @@
 """Which scenes there are, and which scene stands at an index of a split.
 
-A tenth of the actor x motion x set combinations is held out: shown in no training clip. Actors, motions and sets are
-put in an order by a hash of their names, and the combinations whose places sum to a multiple of ten are held out. So
-every actor and set lose one motion of ten together, every actor and motion at most one set, and every pair stays in
-training.
+A tenth of the actor x motion x set combinations is held out: shown in no training clip. Actors, motions and
+sets are put in an order by a hash of their names, and the combinations whose places sum to a multiple of
+ten are held out. So every actor and set lose one motion of ten together, every actor and motion at most one
+set, and every pair stays in training.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ Combination = tuple[str, str, str]
 @cache
 def combinations(held_out: bool) -> tuple[Combination, ...]:
     """The combinations of actor, motion and set that are held out, or all the others."""
-    places = [{name: place for place, name in enumerate(_hashed(names))} for names in (ACTOR_NAMES, MOTIONS, SETTINGS)]
+    places = [
+        {name: place for place, name in enumerate(_hashed(names))}
+        for names in (ACTOR_NAMES, MOTIONS, SETTINGS)
+    ]
     return tuple(
         (actor, motion, setting)
         for actor in ACTOR_NAMES
@@ -38,7 +41,7 @@ def combinations(held_out: bool) -> tuple[Combination, ...]:
 
 @cache
 def balanced(held_out: bool) -> tuple[Combination, ...]:
-    """The same combinations in an order of which every beginning is balanced over actors, motions and sets."""
+    """The same combinations in an order of which every beginning is balanced."""
     pool = combinations(held_out)
     ranked = sorted(pool, key=lambda combination: _digest("/".join(combination)))
     names = (ACTOR_NAMES, MOTIONS, SETTINGS)
@@ -69,8 +72,8 @@ def scene_at(
 ) -> Scene:
     """Scene `index` of a split: a pure function of its arguments.
 
-    "train" draws from the combinations that are not held out. "seen" goes through the same ones in balanced order,
-    with other seeds; "held_out" goes through the held-out ones.
+    "train" draws from the combinations that are not held out. "seen" goes through the same ones in balanced
+    order, with other seeds; "held_out" goes through the held-out ones.
     """
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     if split == "train":
@@ -131,7 +134,7 @@ def _performer(rng: np.random.Generator, actor: str, motion: str, pan: int) -> P
 
 
 def _room(size: float, travel: float) -> float:
-    """How far a path's middle may lie from the frame's, to either side, without leaving the frame; some is kept."""
+    """How far the middle of a path may lie from that of the frame, so that the path stays inside."""
     return max(0.02, min(0.14, (1 - size - travel) / 2))
 
 

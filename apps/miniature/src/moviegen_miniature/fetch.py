@@ -1,7 +1,7 @@
 """Fetching the actors' animations, once, into a cache folder of the user.
 
-`npm pack` downloads the published archives, so whatever mirror or proxy npm is set up for is used. Each archive's
-SHA-256 is checked before anything in it is read, and only the chosen animations are taken out.
+`npm pack` downloads the published archives, so whatever mirror or proxy npm is set up for is used. Each
+archive's SHA-256 is checked before anything in it is read, and only the chosen animations are taken out.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ def default_cache() -> Path:
     return Path.home() / ".cache" / "moviegen" / "stage"
 
 
-def fetch(
-    *, cache: Path, archives: Path | None = None, say: Callable[[str], None] = lambda line: None
-) -> Path:
+def fetch(*, cache: Path, archives: Path | None, say: Callable[[str], None]) -> Path:
     """Build the sprites in `cache` and return their file.
 
     Args:

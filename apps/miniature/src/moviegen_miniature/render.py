@@ -1,9 +1,10 @@
 """Drawing a scene: the backdrop, then the actors at their exact places and sizes.
 
-Legend: T frames, H rows, W columns, S side of a sprite, h and w rows and columns of the frame that a sprite reaches.
+Legend: T frames, H rows, W columns, S side of a sprite, h and w rows and columns of the frame that a sprite
+    reaches.
 
-An actor is resampled in one step from its sprite to the frame, as R_y P R_x^T with one row of weights for each pixel,
-so any size and any fraction of a pixel is antialiased alike and slow motion does not jitter.
+An actor is resampled in one step from its sprite to the frame, as R_y P R_x^T with one row of weights for
+each pixel, so any size and any fraction of a pixel is antialiased alike and slow motion does not jitter.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class Rendered:
     Args:
         frames: (T, H, W, 3) uint8 RGB.
         alpha: (T, H, W) how much of each pixel the lead covers, 0 to 1.
-        track: (T, 3) centre x, y and size of the lead's square in the frame, in pixels; x = 0.5 is the middle of
-            the leftmost column.
+        track: (T, 3) centre x, y and size of the lead's square in the frame, in pixels; x = 0.5 is the
+            middle of the leftmost column.
     """
 
     frames: NDArray[np.uint8]
@@ -74,11 +75,12 @@ def _draw(
 
 
 def _weights(centre: float, size: float, side: int, pixels: int) -> tuple[slice, Floats]:
-    """The pixels along an axis that a sprite reaches, and their weights on its `side` pixels, one row for each.
+    """The pixels along an axis that a sprite reaches, and their weights on its `side` pixels, one row for
+    each.
 
-    A pixel averages the stretch of the sprite that it covers, or a stretch of one sprite pixel where it covers less:
-    the mean over an area when the sprite shrinks, linear interpolation when it grows. Inside the sprite, weights sum
-    to 1; over its edge to less.
+    A pixel averages the stretch of the sprite that it covers, or a stretch of one sprite pixel where it
+    covers less: the mean over an area when the sprite shrinks, linear interpolation when it grows. Inside
+    the sprite, weights sum to 1; over its edge to less.
     """
     first = min(max(int(centre - size / 2) - 1, 0), pixels)
     last = max(min(int(centre + size / 2) + 2, pixels), first)

@@ -1,7 +1,8 @@
-"""What a clip of the stage shows, as a value: every fact that the picture is made of and that a judge asks about.
+"""What a clip of the stage shows, as a value: every fact that the picture is made of and that a judge asks
+about.
 
-Lengths are in heights of the frame. Motion words mean motion relative to the set: a camera pan moves set and actor
-alike.
+Lengths are in heights of the frame. Motion words mean motion relative to the set: a camera pan moves set
+and actor alike.
 """
 
 from __future__ import annotations

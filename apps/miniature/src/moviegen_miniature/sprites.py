@@ -1,8 +1,8 @@
 """Pictures of the actors, ready to be drawn at any size and place.
 
-The animations have 256 x 256 pixels at about 24 pictures a second. A sprite keeps every third picture, holds the
-subject steady (an actor's path is the scene's to decide), fills its square with the subject and multiplies colour by
-alpha, so that resampling has no dark fringes.
+The animations have 256 x 256 pixels at about 24 pictures a second. A sprite keeps every third picture,
+holds the subject steady (an actor's path is the scene's to decide), fills its square with the subject and
+multiplies colour by alpha, so that resampling has no dark fringes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Sprites:
     """Animations by actor.
 
     Args:
-        pictures: actor to (F, S, S, 4) uint8, RGB premultiplied by alpha, F pictures at `RATE` a second in a loop.
+        pictures: actor to (F, S, S, 4) uint8, RGB premultiplied by alpha, F pictures at `RATE` a second in
+            a loop.
 
     Raises:
         ValueError: empty, or an animation of another type or shape.
@@ -116,7 +117,7 @@ def _kept_pictures(actor: Actor, animation: bytes) -> NDArray[np.float32]:
 
 
 def _steadied(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shift each picture by whole pixels so that the subject's centre of mass stays where it is on average."""
+    """Shift each picture by whole pixels so that the subject's centre of mass stays in place."""
     alpha = frames[..., 3]
     mass = alpha.sum((1, 2))
     rows = (alpha.sum(2) * np.arange(alpha.shape[1])).sum(1) / mass
@@ -150,4 +151,4 @@ def _shrunk(frame: NDArray[np.float32]) -> NDArray[np.uint8]:
     ]
     alpha = planes[3].clip(0, 1)
     rgba = np.stack([*(plane.clip(0, alpha) for plane in planes[:3]), alpha], axis=-1)
-    return np.rint(rgba * 255).astype(np.uint8)
+    return np.asarray(np.rint(rgba * 255), dtype=np.uint8)

@@ -1,0 +1,42 @@
+"""`python -m moviegen_miniature`: the stage and the judge from the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from moviegen_miniature.commands import Bench, Fetch, JudgeModel, JudgeTrain, Sheet
+
+Command = Fetch | Bench | Sheet | JudgeTrain | JudgeModel
+_COMMANDS: dict[str, Callable[..., Command]] = {
+    "fetch": Fetch,
+    "bench": Bench,
+    "sheet": Sheet,
+    "judge-train": JudgeTrain,
+    "judge": JudgeModel,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Exit codes: 0 done, 2 the user can mend it (one sentence on stderr), 130 interrupted."""
+    command: Command = tyro.extras.subcommand_cli_from_dict(
+        _COMMANDS,
+        prog="python -m moviegen_miniature",
+        description="The stage of the miniature, and its judge.",
+        args=arguments,
+    )
+    try:
+        command.run()
+    except (ValueError, OSError) as error:
+        print(f"moviegen_miniature: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("moviegen_miniature: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

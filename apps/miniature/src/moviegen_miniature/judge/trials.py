@@ -1,0 +1,146 @@
+"""What is put before the judge: clips that a model makes of prompts, and clips that an autoencoder gives
+back.
+
+Legend: B clips, C channels, T frames of a clip, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from moviegen_core import VideoAutoencoder, VideoClip
+from moviegen_runtime import Cast, TextToVideoRequest
+from moviegen_runtime.media.frames import to_uint8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from moviegen_miniature.captions import caption
+from moviegen_miniature.casting import Split
+from moviegen_miniature.judge.scoring import Judge, Verdict
+from moviegen_miniature.render import render
+from moviegen_miniature.scene import Scene
+from moviegen_miniature.sprites import Sprites
+from moviegen_miniature.stage import Stage
+
+_PROMPT_SEED = 20_000  # of the prompts: other scenes than those of any recipe's validation
+_SEEDS_APART = 1_000_000  # noise seeds of two trials of the same prompts never meet
+_CHUNK = 20
+_SSIM_WINDOW = 11
+_SSIM_DEVIATION = 1.5
+
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How prompts are sampled; None is the model's default.
+
+    Args:
+        seed: trial 0, 1, 2 ...; each gives every prompt a noise seed of its own.
+    """
+
+    seed: int
+    steps: int | None = None
+    guidance: float | None = None
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How close an autoencoder's clips are to what it was given.
+
+    Args:
+        psnr: mean over clips, in dB, of 8-bit frames.
+        ssim: mean over frames and channels (Wang et al. 2004).
+        clips: what it gave back.
+        verdicts: on these.
+    """
+
+    psnr: float
+    ssim: float
+    clips: Sequence[Frames]
+    verdicts: Sequence[Verdict]
+
+
+def prompts(sprites: Sprites, split: Split, count: int) -> list[Scene]:
+    """The first scenes of the judge's prompts, balanced over actors, motions and sets, before a still camera.
+
+    Raises:
+        ValueError: `count` is not positive.
+    """
+    stage = Stage(sprites, split=split, num_clips=count, seed=_PROMPT_SEED, pan_probability=0)
+    return [stage.scene(index) for index in range(count)]
+
+
+def sampled(
+    cast: Cast, scenes: Sequence[Scene], sampling: Sampling, say: Callable[[str], None]
+) -> list[Frames]:
+    """What a cast makes of the captions, in their order."""
+    requests = [
+        TextToVideoRequest(
+            prompt=caption(scene),
+            seed=sampling.seed * _SEEDS_APART + index,
+            frames=scene.frames,
+            size=str(scene.side),
+            fps=scene.fps,
+            steps=sampling.steps,
+            guidance=sampling.guidance,
+        )
+        for index, scene in enumerate(scenes)
+    ]
+    clips: list[Frames] = []
+    for start in range(0, len(requests), _CHUNK):
+        clips += [to_uint8(video.clip)[0] for video in cast.generate(requests[start : start + _CHUNK])]
+        say(f"sampled {len(clips)} of {len(requests)} prompts")
+    return clips
+
+
+@torch.no_grad()
+def rebuilt(tae: VideoAutoencoder, frames: Frames, fps: float) -> Frames:
+    """A clip through an autoencoder and back."""
+    pixels = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    return to_uint8(tae.decode(tae.encode(VideoClip(pixels, fps))))[0]
+
+
+def fidelity(judge: Judge, tae: VideoAutoencoder, scenes: Sequence[Scene]) -> Fidelity:
+    """True clips through an autoencoder, compared with themselves and put before the judge."""
+    true = [render(scene, judge.sprites).frames for scene in scenes]
+    given = [rebuilt(tae, frames, scene.fps) for frames, scene in zip(true, scenes, strict=True)]
+    pairs = list(zip(true, given, strict=True))
+    return Fidelity(
+        psnr=float(np.mean([peak_signal_to_noise(*pair) for pair in pairs])),
+        ssim=float(np.mean([structural_similarity(*pair) for pair in pairs])),
+        verdicts=[judge.score(frames, scene) for frames, scene in zip(given, scenes, strict=True)],
+        clips=given,
+    )
+
+
+def peak_signal_to_noise(true: Frames, given: Frames) -> float:
+    """PSNR in dB of 8-bit frames; 100 where they are equal."""
+    error = float(np.mean((true.astype(np.float64) - given.astype(np.float64)) ** 2))
+    return 100.0 if error == 0 else min(100.0, 10 * float(np.log10(255**2 / error)))
+
+
+def structural_similarity(true: Frames, given: Frames) -> float:
+    """SSIM of 8-bit frames (T, H, W, 3): Gaussian window of 11 pixels and deviation 1.5, mean over all."""
+    first, second = (
+        torch.from_numpy(clip).permute(0, 3, 1, 2).flatten(0, 1)[:, None].double() for clip in (true, given)
+    )
+    mean_1, mean_2 = _smoothed(first), _smoothed(second)
+    variance_1 = _smoothed(first * first) - mean_1**2
+    variance_2 = _smoothed(second * second) - mean_2**2
+    covariance = _smoothed(first * second) - mean_1 * mean_2
+    small_1, small_2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    luminance = (2 * mean_1 * mean_2 + small_1) / (mean_1**2 + mean_2**2 + small_1)
+    structure = (2 * covariance + small_2) / (variance_1 + variance_2 + small_2)
+    return float((luminance * structure).mean())
+
+
+def _smoothed(frames_N1HW: Tensor) -> Tensor:
+    along = torch.arange(_SSIM_WINDOW, dtype=torch.float64) - (_SSIM_WINDOW - 1) / 2
+    weights = torch.exp(-((along / _SSIM_DEVIATION) ** 2) / 2)
+    weights = weights / weights.sum()
+    down = torch.nn.functional.conv2d(frames_N1HW, weights[None, None, :, None])
+    return torch.nn.functional.conv2d(down, weights[None, None, None])
