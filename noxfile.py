@@ -6,7 +6,10 @@ made of hard links into uv's cache, from the one resolution that the pins fix. N
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+import time
 import tomllib
 import zipfile
 from email import message_from_string
@@ -22,6 +25,7 @@ PROJECTS = {folder.name: folder for folder in FOLDERS}
 PACKAGES = [name for name, folder in PROJECTS.items() if folder.parent.name == "packages"]
 # Import names that differ from the name of their distribution.
 MODULE_NAMES = "pillow=PIL,pyyaml=yaml"
+LATENTS = 60_000  # clips of the stage that the miniature's transformer is trained on
 
 nox.needs_version = ">=2026.1"
 nox.options.default_venv_backend = "uv"
@@ -214,7 +218,7 @@ def api_snapshot(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The site builds, and no link in it leads nowhere."""
     sync(session, "--only-group", "docs")
-    session.run("mkdocs", "build", "--strict", "--quiet")
+    session.run("mkdocs", "build", "--strict", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session
@@ -232,3 +236,53 @@ def house(session: nox.Session) -> None:
     """Tests across packages: contracts, packaging, the checks themselves."""
     sync(session, "--all-packages", "--group", "test")
     pytest(session, "tests")
+
+
+@nox.session
+def retrain(session: nox.Session) -> None:
+    """Not a check: the miniature from nothing, in runs/miniature; goes on where it was stopped.
+
+    What is given after `--` goes to `moviegen train`: `-- --max-minutes 110` ends after one such leg.
+    """
+    sync(session, "--all-packages")
+    runs = ROOT / "runs" / "miniature"
+    recipes_folder = PROJECTS["miniature"] / "recipes"
+    started = time.monotonic()
+    session.run("python", "-m", "moviegen_miniature", "fetch")
+    if not train(session, recipes_folder / "tae.yaml", runs / "tae"):
+        return
+    stage = ["--source", "stage", "--set", "split=train", "--num-clips", str(LATENTS)]
+    weights = str(runs / "tae" / "weights")
+    session.run("moviegen", "data", "latents", *stage, "--tae", weights, "-o", str(runs / "latents"))
+    if not train(session, recipes_folder / "dit.yaml", runs / "dit", f"data.latents={runs / 'latents'}"):
+        return
+    for name in ("tae", "dit"):
+        shutil.copytree(runs / name / "weights", runs / "cast" / name, dirs_exist_ok=True)
+    session.run("python", "-m", "moviegen_miniature", "judge", "--model", str(runs / "cast"))
+    session.log(
+        f"this leg took {(time.monotonic() - started) / 60:.0f} minutes; each log.jsonl has the others"
+    )
+
+
+def train(session: nox.Session, recipe: Path, folder: Path, *changes: str) -> bool:
+    """One leg of a training; whether it is complete."""
+    options = [part for change in changes for part in ("--set", change)]
+    session.run("moviegen", "train", str(recipe), "-o", str(folder), *options, *session.posargs)
+    wanted = int(re.search(r"(?m)^steps: (\d+)", (folder / "recipe.yaml").read_text())[1])
+    steps = [json.loads(line).get("step", 0) for line in (folder / "log.jsonl").read_text().splitlines()]
+    if max(steps) < wanted:
+        session.log(f"{folder.name}: {max(steps)} of {wanted} steps; the same command goes on from there")
+    return max(steps) >= wanted
+
+
+@nox.session
+def figures(session: nox.Session) -> None:
+    """Not a check: judge the shipped miniature, and write its table and its contact sheet for the README."""
+    sync(session, "--all-packages")
+    sheet = ["--sheet", "docs/images/miniature.png"]
+    shipped = ["--model", "miniature", "--tae", "miniature"]
+    table = Path(session.create_tmp()) / "judge.txt"
+    with table.open("w") as file:
+        judge = ["python", "-m", "moviegen_miniature", "judge", *shipped, *sheet, *session.posargs]
+        session.run(*judge, stdout=file, stderr=None)
+    session.run("python", "tools/figures.py", "README.md", "judge", str(table))

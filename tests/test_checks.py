@@ -10,6 +10,7 @@ from projects import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
 import api
+import figures
 import pins
 
 INTERFACE = """
@@ -122,3 +123,15 @@ def test_pins_are_written_where_they_are_read() -> None:
 def test_an_environment_that_strays_from_its_pins_is_seen() -> None:
     assert pins.strangers(["pytest==0.0.1"]) != []
     assert pins.strangers(["a-package-that-is-not-here==1.0"]) == []
+
+
+def test_figures_take_the_place_between_their_marks() -> None:
+    text = "before\n<!-- judge:begin -->\nold\n<!-- judge:end -->\nafter\n"
+    once = figures.filled(text, "judge", "| a |\n|---|\n| \\1 |\n")
+    assert once == "before\n<!-- judge:begin -->\n| a |\n|---|\n| \\1 |\n<!-- judge:end -->\nafter\n"
+    assert figures.filled(once, "judge", "new") == text.replace("old", "```\nnew\n```")
+    with pytest.raises(ValueError, match="exactly once"):
+        figures.filled(text, "speed", "new")
+    with pytest.raises(ValueError, match="nothing was printed"):
+        figures.filled(text, "judge", "\n")
+    assert figures.filled((ROOT / "README.md").read_text(), "judge", "new") != text

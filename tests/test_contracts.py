@@ -30,9 +30,9 @@ def small_tae() -> TAE:
 
 
 @each_package
-def test_every_promised_name_is_there_once_and_in_order(project: Project) -> None:
+def test_every_promised_name_is_there_once(project: Project) -> None:
     module = import_module(project.module)
-    assert list(module.__all__) == sorted(set(module.__all__))
+    assert len(module.__all__) == len(set(module.__all__)) > 0
     for name in module.__all__:
         assert getattr(module, name) is not None
 
