@@ -170,6 +170,18 @@ def test_caching_nothing_is_an_error_and_leaves_nothing(tae: TAE, tmp_path: Path
     assert not (tmp_path / "set").exists()
 
 
+def test_a_damaged_clip_stops_the_job_and_leaves_no_half_shard(tae: TAE, tmp_path: Path) -> None:
+    class Damaged(Clips):
+        def __getitem__(self, index: int) -> CaptionedClip:
+            if index == 5:
+                raise ValueError("clip 5 is damaged")
+            return super().__getitem__(index)
+
+    with pytest.raises(ValueError, match="clip 5 is damaged"):
+        run(make_job(tae, source=Damaged()), tmp_path / "set")
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["dataset.json"]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

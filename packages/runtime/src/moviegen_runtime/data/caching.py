@@ -9,6 +9,7 @@ Legend: B batch, C channels, T frames, H rows, W columns, S tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -126,7 +127,7 @@ def _encode(
 ) -> Iterator[LatentSample]:
     latents: list[Tensor] = []
     clips: list[_Told] = []
-    for batch in _batches(job.source, indices):
+    for batch in _ahead(_batches(job.source, indices)):
         values = job.tae.encode(_to_video(batch).to(job.device)).values
         latents.extend(values.to("cpu", torch.float16))
         clips.extend(_Told(clip.caption, clip.fps, len(clip.frames)) for clip in batch)
@@ -169,6 +170,15 @@ def _batches(source: ClipSource, indices: range) -> Iterator[list[CaptionedClip]
                 yield batch
                 batch = []
         if batch:
+            yield batch
+
+
+def _ahead(batches: Iterator[list[CaptionedClip]]) -> Iterator[list[CaptionedClip]]:
+    """The same batches, each made by a thread while the one before it is encoded."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
             yield batch
 
 
