@@ -80,9 +80,9 @@ class Bert(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.words = nn.Embedding(config.vocabulary, config.width)
-        self.positions = nn.Embedding(config.max_positions, config.width)
-        self.segments = nn.Embedding(config.segments, config.width)
+        self.words = _table(config.vocabulary, config.width)
+        self.positions = _table(config.max_positions, config.width)
+        self.segments = _table(config.segments, config.width)
         self.embedding_norm = nn.LayerNorm(config.width, config.norm_epsilon)
         self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.layers))
 
@@ -94,6 +94,11 @@ class Bert(nn.Module):
         for layer in self.layers:
             x_BSD = layer(x_BSD)
         return x_BSD
+
+
+def _table(rows: int, width: int) -> nn.Embedding:
+    """Without values: drawing normal ones on the meta device makes torch import its compiler, for seconds."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, width))
 
 
 def from_published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
