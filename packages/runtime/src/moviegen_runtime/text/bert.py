@@ -98,7 +98,7 @@ class Bert(nn.Module):
 
 def _table(rows: int, width: int) -> nn.Embedding:
     """Without values: drawing normal ones on the meta device makes torch import its compiler, for seconds."""
-    return nn.Embedding.from_pretrained(torch.empty(rows, width))
+    return nn.Embedding(rows, width, _weight=torch.empty(rows, width))
 
 
 def from_published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
