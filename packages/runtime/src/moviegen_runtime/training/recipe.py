@@ -89,7 +89,7 @@ class OptimizerRecipe(Section):
 
 
 class Published(Section):
-    """What the paper's table prints about a run; the recipes check compares the recipe with it.
+    """What the paper's table prints about a run; a recipe that disagrees with it is refused.
 
     Args:
         parameters: nominal size of the model.
@@ -108,6 +108,19 @@ class Published(Section):
     def global_batch(self) -> int:
         """Samples a step: batch_per_gpu * gpus / (tensor_parallel * context_parallel) (Table 3, note 3)."""
         return self.batch_per_gpu * self.gpus // (self.tensor_parallel * self.context_parallel)
+
+    def check(self, batch_size: int, steps: int) -> None:
+        """Compare with a recipe; steps and samples are rounded in print, so they may differ by 3 percent.
+
+        Raises:
+            ValueError: they disagree.
+        """
+        if batch_size != self.global_batch:
+            raise ValueError(f"batch_size must be the published {self.global_batch}, not {batch_size}")
+        if abs(batch_size * steps / self.samples_seen - 1) > 0.03:
+            raise ValueError(
+                f"{steps} steps of {batch_size} are not the published {self.samples_seen} samples"
+            )
 
 
 class _Recipe(Section):
@@ -139,6 +152,12 @@ class _Recipe(Section):
     log_steps: _Count = 50
     checkpoint_minutes: _Positive = 10.0
     published: Published | None = None
+
+    @model_validator(mode="after")
+    def _agrees_with_what_is_published(self) -> Self:
+        if self.published is not None:
+            self.published.check(self.batch_size, self.steps)
+        return self
 
 
 class TAELossRecipe(Section):
