@@ -186,16 +186,17 @@ def third_party(wheels: list[Path]) -> set[str]:
     return required
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def pins(session: nox.Session) -> None:
-    """The pins in pyproject.toml are exactly what the workspace resolves to."""
-    session.run("python", "tools/pins.py", "check", external=True)
+    """The pins in pyproject.toml are exactly what the workspace resolves to, and what an environment has."""
+    sync(session, "--all-packages")
+    session.run("python", "tools/pins.py", "check")
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def pin(session: nox.Session) -> None:
-    """Not a check: resolve to the latest versions and write the pins."""
-    session.run("python", "tools/pins.py", "write", external=True)
+    """Not a check: write the pins that a changed pyproject.toml needs; `-- upgrade`: the latest of all."""
+    session.run("python", "tools/pins.py", *(session.posargs or ["write"]))
 
 
 @nox.session

@@ -1,7 +1,8 @@
 """The pins: `[tool.uv] constraint-dependencies` of the root is exactly what the workspace resolves to.
 
-    python tools/pins.py check    fails, and names each difference, when it is not
-    python tools/pins.py write    resolves anew to the latest versions, and writes them down
+    python tools/pins.py check      fails, and names each difference, when it is not
+    python tools/pins.py write      adds what is missing, takes away what nothing needs
+    python tools/pins.py upgrade    resolves anew to the latest versions of all, and writes them down
 
 The lock file of uv holds the address of a registry in every line, so the pins take its place in git.
 """
@@ -86,6 +87,14 @@ def check() -> int:
 
 
 def write() -> int:
+    """Pin what the present pins leave open; the exit code."""
+    path = ROOT / "pyproject.toml"
+    path.write_text(with_pins(path.read_text(), resolve()))
+    print(f"{len(listed(path.read_text()))} pins")
+    return 0
+
+
+def upgrade() -> int:
     """Resolve without pins, and pin what came out; the old pins stay when there is no solution."""
     path = ROOT / "pyproject.toml"
     before = path.read_text()
@@ -95,7 +104,8 @@ def write() -> int:
     except BaseException:
         path.write_text(before)
         raise
-    return check()
+    print(f"{len(listed(path.read_text()))} pins")
+    return 0
 
 
 def _quoted(pin: str) -> str:
@@ -103,6 +113,7 @@ def _quoted(pin: str) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in (["check"], ["write"]):
-        sys.exit("usage: python tools/pins.py check|write")
-    sys.exit(check() if sys.argv[1] == "check" else write())
+    actions = {"check": check, "write": write, "upgrade": upgrade}
+    if len(sys.argv) != 2 or sys.argv[1] not in actions:
+        sys.exit("usage: python tools/pins.py check|write|upgrade")
+    sys.exit(actions[sys.argv[1]]())
