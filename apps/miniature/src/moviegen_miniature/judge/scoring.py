@@ -20,7 +20,7 @@ from moviegen_miniature.scene import Scene
 from moviegen_miniature.sprites import Sprites
 
 KIND = "miniature-judge"
-_SHIPPED = {"miniature": Path(__file__).parent / "weights"}
+SHIPPED = {"miniature": Path(__file__).parent / "weights"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Judge:
         Raises:
             ValueError: there are no such weights, or they are damaged.
         """
-        folder = locate_pretrained("miniature" if source is None else source, _SHIPPED)
+        folder = locate_pretrained("miniature" if source is None else source, SHIPPED)
         return cls(load_pretrained(folder, kind=KIND, config_type=JudgeConfig, build=Networks), sprites)
 
     @torch.no_grad()
@@ -106,7 +106,7 @@ class Judge:
             setting=config.settings[_agreed(setting)],
             motion=config.motions[int(self.networks.motion(track[None])[0].argmax())],
             track=track.numpy(),
-            energy=_energy(to_grey(pixels)[:, 0], track),
+            energy=gradient_energy(to_grey(pixels)[:, 0], track),
         )
 
     def score(self, frames: NDArray[np.uint8], scene: Scene) -> Verdict:
@@ -142,7 +142,7 @@ def _agreed(logits: Tensor) -> int:
     return int(logits.log_softmax(1).mean(0).argmax())
 
 
-def _energy(grey_THW: Tensor, track_T3: Tensor) -> float:
+def gradient_energy(grey_THW: Tensor, track_T3: Tensor) -> float:
     """Mean square gradient inside the actor's box, over all frames."""
     _, height, width = grey_THW.shape
     across = (grey_THW[:, :-1, 1:] - grey_THW[:, :-1, :-1]).square()

@@ -114,7 +114,7 @@ def _train_on_tracks(networks: Networks, steps: int, say: Callable[[str], None])
     optimizer = AdamW(reader.parameters(), lr=_LEARNING_RATE, weight_decay=0.01)
     schedule = OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.1)
     generator = torch.Generator().manual_seed(2)
-    tracks, motions = _tracks(config, 10_000)
+    tracks, motions = _tracks(config, min(10_000, 100 * steps))
     for step in range(steps):
         chosen = torch.randint(len(tracks), (128,), generator=generator)
         loss = cross_entropy(reader(unsteady(tracks[chosen], generator)), motions[chosen])

@@ -1,0 +1,159 @@
+"""The judge's parts in closed form, and the shipped judge on tracks whose motion is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from moviegen_core import load_pretrained
+from moviegen_miniature.casting import balanced, scene_at
+from moviegen_miniature.judge import Judge, Verdict, table
+from moviegen_miniature.judge.augment import misplaced, soften, unsteady
+from moviegen_miniature.judge.networks import CROP, JudgeConfig, Networks, Place, cropped, to_grey
+from moviegen_miniature.judge.report import Row, patches, validation, wilson
+from moviegen_miniature.judge.scoring import KIND, SHIPPED, gradient_energy, save_judge
+from moviegen_miniature.judge.training import train_judge
+from moviegen_miniature.judge.trials import (
+    peak_signal_to_noise,
+    prompts,
+    structural_similarity,
+)
+from moviegen_miniature.render import render
+from moviegen_miniature.scene import Performer, Scene
+from moviegen_miniature.sprites import Sprites
+
+
+@pytest.fixture(scope="module")
+def untrained(sprites: Sprites) -> Judge:
+    return Judge(train_judge(sprites, frame_steps=2, track_steps=2, batch=16, say=print), sprites)
+
+
+def test_wilson_interval() -> None:
+    assert wilson(50, 100) == pytest.approx((0.5, 0.4038, 0.5962), abs=1e-4)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.0, 0.1611), abs=1e-4)
+    assert wilson(20, 20) == pytest.approx((1.0, 0.8389, 1.0), abs=1e-4)
+    with pytest.raises(ValueError, match="at least one trial"):
+        wilson(0, 0)
+
+
+def test_table_counts_each_fact_and_all_together() -> None:
+    right = Verdict(actor_colour=True, actor_grey=True, setting=True, motion=True, sharpness=1.0)
+    patch = Verdict(actor_colour=True, actor_grey=False, setting=True, motion=True, sharpness=0.5)
+    lines = table([Row("samples", [right, right, right, patch])]).splitlines()
+    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
+    assert cells[:2] == ["samples", "4"]
+    assert [cell.split()[0] for cell in cells[2:7]] == ["100.0", "75.0", "100.0", "100.0", "75.0"]
+    assert cells[7] == "1.00"
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_signal_to_noise_of_a_known_error() -> None:
+    true = np.full((2, 16, 16, 3), 100, np.uint8)
+    assert peak_signal_to_noise(true, true) == 100.0
+    assert peak_signal_to_noise(true, true + np.uint8(10)) == pytest.approx(20 * np.log10(25.5))
+
+
+def test_similarity_of_equal_flat_and_inverted_frames() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    assert structural_similarity(noise, noise) == pytest.approx(1)
+    assert structural_similarity(noise, 255 - noise) < -0.9
+    flat, other = np.full_like(noise, 100), np.full_like(noise, 120)
+    small = (0.01 * 255) ** 2
+    expected = (2 * 100 * 120 + small) / (100**2 + 120**2 + small)
+    assert structural_similarity(flat, other) == pytest.approx(expected)
+
+
+def test_a_crop_shows_what_stands_at_the_place() -> None:
+    """A picture whose colours are its coordinates: the crop must hold the coordinates of its own pixels."""
+    along = (torch.arange(64) + 0.5) / 64
+    picture = torch.stack([along.expand(64, 64), along[:, None].expand(64, 64), torch.zeros(64, 64)])[None]
+    crop = cropped(picture, Place(torch.tensor([[0.4, 0.6]]), torch.tensor([0.5])))[0]
+    offsets = ((torch.arange(CROP) + 0.5) / CROP - 0.5) * 0.5 * 1.1
+    torch.testing.assert_close(crop[0, 7], 0.4 + offsets, atol=1e-5, rtol=0)
+    torch.testing.assert_close(crop[1, :, 7], 0.6 + offsets, atol=1e-5, rtol=0)
+
+
+def test_energy_counts_only_inside_the_actor() -> None:
+    frame = torch.zeros(1, 64, 64)
+    frame[:, :, ::2] = 1.0  # every step along a row is 1, none down a column
+    assert gradient_energy(frame, torch.tensor([[0.5, 0.5, 0.5]])) == pytest.approx(1)
+    frame[:, 16:48, 16:48] = 0.3
+    assert gradient_energy(frame, torch.tensor([[0.5, 0.5, 0.4]])) == 0
+
+
+def test_patches_keep_the_colour_and_lose_the_form(sprites: Sprites) -> None:
+    patched = patches(sprites)
+    for name, frames in sprites.pictures.items():
+        total, other = frames.reshape(-1, 4).sum(0), patched.pictures[name].reshape(-1, 4).sum(0)
+        np.testing.assert_allclose(other[:3] / other[3], total[:3] / total[3], atol=0.01)
+
+
+def test_augmentation_is_deterministic_and_keeps_the_facts() -> None:
+    frames = torch.linspace(-1, 1, 16 * 3 * 64 * 64).view(16, 3, 64, 64)
+    first, second = (soften(frames, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.corrcoef(torch.stack([first.flatten(), frames.flatten()]))[0, 1] > 0.9
+    place = misplaced(Place(torch.full((500, 2), 0.5), torch.full((500,), 0.5)), torch.Generator())
+    assert (place.centre - 0.5).abs().mean() < 0.05
+    assert (place.size - 0.5).abs().max() < 0.1
+    assert unsteady(torch.rand(5, 16, 3), torch.Generator()).shape == (5, 16, 3)
+
+
+def test_the_judge_survives_its_folder(untrained: Judge, sprites: Sprites, tmp_path: Path) -> None:
+    save_judge(untrained.networks, tmp_path / "judge")
+    loaded = Judge.load(tmp_path / "judge", sprites)
+    frames = render(prompts(sprites, "seen", 1)[0], sprites).frames
+    read, again = untrained.read(frames), loaded.read(frames)
+    np.testing.assert_allclose(read.track, again.track, atol=1e-2)
+    assert read.energy == pytest.approx(again.energy, rel=0.1)
+
+
+def test_every_network_learns(untrained: Judge) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        start = Networks(untrained.networks.config)
+    for (name, before), after in zip(start.named_parameters(), untrained.networks.parameters(), strict=True):
+        # The motion reader sees no bias in front of a normalisation; all others must have moved.
+        assert not torch.equal(before, after), name
+
+
+def test_clips_that_cannot_be_judged_are_refused(untrained: Judge) -> None:
+    with pytest.raises(ValueError, match="the judge reads uint8 clips"):
+        untrained.read(np.zeros((8, 64, 64, 3), np.uint8))
+    panned = Scene(Performer("cow", "still", 0.5, 0.5, 0.5), "sky", 0, pan=1)
+    with pytest.raises(ValueError, match="without a camera pan"):
+        untrained.score(np.zeros((16, 64, 64, 3), np.uint8), panned)
+
+
+def test_prompts_are_balanced_and_do_not_pan(sprites: Sprites) -> None:
+    scenes = prompts(sprites, "held_out", 60)
+    assert [scene.combination() for scene in scenes] == list(balanced(True)[:60])
+    assert not any(scene.pan for scene in scenes)
+    assert scenes[:20] == prompts(sprites, "held_out", 20)
+
+
+def test_validation_has_its_rows(untrained: Judge, sprites: Sprites) -> None:
+    rows = validation(untrained, [(split, prompts(sprites, split, 2)) for split in ("seen", "held_out")])
+    names = ["true clips, seen", "true clips, held_out", "shuffled captions", "patches of colour"]
+    assert [row.name for row in rows] == names
+    assert all(verdict.sharpness == pytest.approx(1) for verdict in rows[0].verdicts)
+
+
+def test_the_shipped_judge_reads_motions_from_tracks() -> None:
+    networks = load_pretrained(SHIPPED["miniature"], kind=KIND, config_type=JudgeConfig, build=Networks)
+    leads = [scene_at(index, split="seen", seed=9, pan_probability=0).lead for index in range(400)]
+    tracks = torch.from_numpy(np.stack([lead.track(16, 8.0) for lead in leads])).float()
+    with torch.no_grad():
+        clean, noisy = (
+            networks.motion(read).argmax(1) for read in (tracks, unsteady(tracks, torch.Generator()))
+        )
+    truth = torch.tensor([networks.config.motions.index(lead.motion) for lead in leads])
+    assert (clean == truth).float().mean() == 1
+    assert (noisy == truth).float().mean() > 0.98
+
+
+def test_grey_keeps_grey() -> None:
+    frames = torch.rand(2, 1, 4, 4).expand(2, 3, 4, 4)
+    torch.testing.assert_close(to_grey(frames), frames[:, :1])
