@@ -12,13 +12,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from moviegen_core.config import ArchConfig
 from moviegen_core.files import replacing
@@ -82,7 +83,7 @@ def load_pretrained(
     folder = Path(folder)
     config = _read_config(folder, kind, config_type)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutInitialisation():
             module = build(config)
     except ValueError as error:
         raise ValueError(f"{folder / CONFIG_FILE} describes a model that cannot be built: {error}") from error
@@ -126,6 +127,26 @@ def weights_hash(folder: Path | str) -> str:
         with (Path(folder) / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """Leaves tensors as they are where `torch.nn.init` would fill them.
+
+    Filling tensors on the meta device does nothing but make torch import its compiler, which takes seconds.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        del types
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _read_config(folder: Path, kind: str, config_type: type[ConfigT]) -> ConfigT:

@@ -99,7 +99,7 @@ class PromptProjection(nn.Module):
         super().__init__()
         self.projection = linear(encoder_width, width)
         self.norm = nn.LayerNorm(width, eps=EPSILON)
-        self.null = nn.Parameter(torch.randn(width))  # of the size that the norm gives to the tokens
+        self.null = nn.Parameter(nn.init.normal_(torch.empty(width)))  # as large as normed tokens
 
     def forward(
         self, embeddings_BLE: Tensor, mask_BL: Tensor, drop_B: Tensor | None

@@ -49,7 +49,8 @@ class VideoDiT(nn.Module):
         self.patch_in = linear(config.patch_channels, width)
         # Factorized learnable positions, one table an axis (NaViT), shared by all layers.
         self.frame_positions, self.row_positions, self.column_positions = (
-            nn.Parameter(torch.randn(length, width) * _POSITION_DEVIATION) for length in config.positions
+            nn.Parameter(nn.init.normal_(torch.empty(length, width), std=_POSITION_DEVIATION))
+            for length in config.positions
         )
         self.time_embedding = TimeEmbedding(width)
         self.modulation = zero_linear(width, MODULATIONS * width)

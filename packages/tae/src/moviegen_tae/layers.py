@@ -39,10 +39,8 @@ class TemporalConv(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         assert self.bias is not None
-        with torch.no_grad():
-            nn.init.zeros_(self.bias)
-            nn.init.zeros_(self.weight)
-            nn.init.eye_(self.weight[:, :, 1, 0])
+        nn.init.zeros_(self.bias)
+        nn.init.dirac_(self.weight)
 
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:  # type: ignore[override]
         x_BCTP = _as_time_grid(x_NCHW, frames)
