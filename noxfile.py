@@ -229,7 +229,7 @@ def recipes(session: nox.Session) -> None:
     files = sorted(str(path) for path in ROOT.glob("apps/*/recipes/*.yaml"))
     if not files:
         session.error("there are no recipes under apps/*/recipes")
-    session.run("python", "-m", "moviegen_runtime.training.recipe", *files)
+    session.run("python", "-m", "moviegen_runtime.training.check", *files)
 
 
 @nox.session
