@@ -1,4 +1,4 @@
-"""The examples in README files run as they stand."""
+"""The examples in the README files of what can be installed run as they stand."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import PROJECTS, ROOT
+from projects import PACKAGES, ROOT
 
-READMES = [ROOT / "README.md", *(project.folder / "README.md" for project in PROJECTS)]
+READMES = [ROOT / "README.md", *(project.folder / "README.md" for project in PACKAGES)]
 EXAMPLES = [
     pytest.param(code, id=f"{path.parent.name if path.parent != ROOT else 'root'}-{number}")
     for path in READMES
@@ -33,7 +33,6 @@ def test_example(code: str, tmp_path: Path) -> None:
 
 
 def test_there_are_examples_of_every_package() -> None:
-    for project in PROJECTS:
-        if project.folder.parent.name == "packages":
-            text = (project.folder / "README.md").read_text()
-            assert f"from {project.module} import" in text, f"{project.folder}/README.md shows no use"
+    for project in PACKAGES:
+        text = (project.folder / "README.md").read_text()
+        assert f"from {project.module} import" in text, f"{project.folder}/README.md shows no use"
