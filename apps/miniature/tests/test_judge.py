@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from moviegen_core import load_pretrained
 from moviegen_miniature.casting import balanced, scene_at
 from moviegen_miniature.judge import Judge, Verdict, table
 from moviegen_miniature.judge.augment import misplaced, soften, unsteady
-from moviegen_miniature.judge.networks import CROP, JudgeConfig, Networks, Place, cropped, to_grey
+from moviegen_miniature.judge.networks import CROP, Networks, Place, cropped, to_grey
 from moviegen_miniature.judge.report import Row, patches, validation, wilson
-from moviegen_miniature.judge.scoring import KIND, SHIPPED, gradient_energy, save_judge
+from moviegen_miniature.judge.scoring import gradient_energy, save_judge
 from moviegen_miniature.judge.training import train_judge
 from moviegen_miniature.judge.trials import (
     peak_signal_to_noise,
@@ -141,17 +140,17 @@ def test_validation_has_its_rows(untrained: Judge, sprites: Sprites) -> None:
     assert all(verdict.sharpness == pytest.approx(1) for verdict in rows[0].verdicts)
 
 
-def test_the_shipped_judge_reads_motions_from_tracks() -> None:
-    networks = load_pretrained(SHIPPED["miniature"], kind=KIND, config_type=JudgeConfig, build=Networks)
-    leads = [scene_at(index, split="seen", seed=9, pan_probability=0).lead for index in range(400)]
+def test_motions_are_read_from_tracks_after_a_short_training(sprites: Sprites) -> None:
+    networks = train_judge(sprites, frame_steps=1, track_steps=150, batch=4, say=print)
+    leads = [scene_at(index, split="held_out", seed=9, pan_probability=0).lead for index in range(400)]
     tracks = torch.from_numpy(np.stack([lead.track(16, 8.0) for lead in leads])).float()
     with torch.no_grad():
         clean, noisy = (
             networks.motion(read).argmax(1) for read in (tracks, unsteady(tracks, torch.Generator()))
         )
     truth = torch.tensor([networks.config.motions.index(lead.motion) for lead in leads])
-    assert (clean == truth).float().mean() == 1
-    assert (noisy == truth).float().mean() > 0.98
+    assert (clean == truth).float().mean() > 0.99
+    assert (noisy == truth).float().mean() > 0.97
 
 
 def test_grey_keeps_grey() -> None:

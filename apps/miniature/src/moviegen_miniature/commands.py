@@ -116,7 +116,7 @@ class JudgeTrain:
 
     out: Out
     """Folder of the weights."""
-    frame_steps: int = 1800
+    frame_steps: int = 1000
     """Steps of the networks that look at frames, 64 frames each."""
     cache: Path | None = None
     """Folder of the sprites."""

@@ -34,7 +34,7 @@ _SIZE_WEIGHT = 2.0
 def train_judge(
     sprites: Sprites,
     *,
-    frame_steps: int = 1800,
+    frame_steps: int = 1000,
     track_steps: int = 1000,
     batch: int = 64,
     say: Callable[[str], None],
