@@ -20,7 +20,7 @@ from moviegen_miniature.scene import Scene
 from moviegen_miniature.sprites import Sprites
 
 KIND = "miniature-judge"
-SHIPPED = {"miniature": Path(__file__).parent / "weights"}
+SHIPPED = {"miniature": Path(__file__).parent / "weights" / "miniature"}
 
 
 @dataclass(frozen=True)
