@@ -10,9 +10,8 @@ from moviegen_runtime.training.recipe import DiTRecipe
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
-# As printed: tensor and context parallel, batch a GPU, GPUs, global batch, rate, thousands of steps, millions of
-# samples.
-# The steps of the second row are printed as 123, but its samples and the stage's total say 113.
+# As printed: tensor and context parallel, batch a GPU, GPUs, global batch, rate, thousands of steps, millions
+# of samples. The steps of the second row are printed as 123, but its samples and the stage's total say 113.
 TABLE_3 = {
     "t2i_256": (1, 1, 6, 1536, 9216, 1e-4, 210, 1940),
     "t2iv_256_a": (4, 1, 2, 3072, 1536, 6e-5, 113, 173.6),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import platform
 import threading
 
 import pytest
 import torch
+from moviegen_runtime.training.allocator import keep_freed_memory
 from moviegen_runtime.training.batches import TrainingBatches
 from moviegen_runtime.training.ema import MovingAverage
 from moviegen_runtime.training.optimizer import build_optimizer, orthogonalise
@@ -218,3 +220,7 @@ def test_an_error_of_the_data_reaches_the_training_and_the_thread_ends() -> None
     next(stream)
     stream.close()  # type: ignore[attr-defined]  # a generator
     assert threading.active_count() == running
+
+
+def test_freed_memory_is_kept_where_the_allocator_is_glibc() -> None:
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")

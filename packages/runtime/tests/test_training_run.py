@@ -362,3 +362,14 @@ def test_arguments_out_of_range_are_refused(tmp_path: Path, dit_recipe: Path) ->
         run(dit_recipe, tmp_path / "out", threads=0)
     with pytest.raises(ValueError, match="--max-minutes"):
         run(dit_recipe, tmp_path / "out", max_minutes=-1.0)
+
+
+def test_the_perceptual_term_is_trained_on(tmp_path: Path, tae_recipe: Path) -> None:
+    run(tae_recipe, tmp_path / "without", "validation=null")
+    run(tae_recipe, tmp_path / "with", "validation=null", "loss.perceptual=0.5")
+    assert any(line.get("video.perceptual", 0) > 0 for line in log_lines(tmp_path / "with"))
+    without, with_ = (
+        moviegen_tae.from_pretrained(tmp_path / name / "weights") for name in ("without", "with")
+    )
+    assert not torch.equal(without.decoder.conv_out.spatial.weight, with_.decoder.conv_out.spatial.weight)
+    assert state(tmp_path / "with")["state_dict"].keys() == state(tmp_path / "without")["state_dict"].keys()

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from moviegen_core import VideoClip
 from moviegen_tae import TAE, TAEConfig, TAELoss, TAELossWeights, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from moviegen_runtime.data.order import permutation
 from moviegen_runtime.data.source import ClipSource
+from moviegen_runtime.features.efficientnet_lite import PerceptualDistance, load_efficientnet_lite
 from moviegen_runtime.training.clips import ClipBatch, collate_clips, open_clips
 from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.preview import save_comparison
@@ -37,11 +38,17 @@ class TAEModule(TrainingModule[TAE]):
         super().__init__(TAE(config), recipe)
         self.tae_recipe = recipe
         self.source = source
-        self.tae_loss = TAELoss(TAELossWeights(**recipe.loss.model_dump()), None)
+        weights = TAELossWeights(**recipe.loss.model_dump())
+        # Held by the loss, which is no module: frozen features have no place in checkpoints.
+        self.tae_loss = TAELoss(weights, _perceptual_distance() if weights.perceptual > 0 else None)
         self.held_out = open_clips(recipe.validation.data) if recipe.validation else None
         # Only whole clips go through the compiled functions: one shape, compiled once.
         self._compiled_posterior = self.compiled(self.model.posterior)
         self._compiled_decode = self.compiled(self.model.decode_moments)
+
+    def on_fit_start(self) -> None:
+        if isinstance(self.tae_loss.perceptual, nn.Module):
+            self.tae_loss.perceptual.to(self.device)
 
     def is_inner(self, name: str) -> bool:
         return not name.startswith(_OUTER)
@@ -114,6 +121,10 @@ class TAEModule(TrainingModule[TAE]):
         collate, size = collate_clips(source), self.recipe.batch_size
         for first in range(0, len(indices), size):
             yield collate(indices[first : first + size]).to(self.device)
+
+
+def _perceptual_distance() -> PerceptualDistance:
+    return PerceptualDistance(load_efficientnet_lite()).requires_grad_(False)
 
 
 def _psnr(prediction: Tensor, target: Tensor) -> Tensor:
