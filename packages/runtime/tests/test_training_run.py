@@ -210,7 +210,7 @@ def start(recipe: Path, out: Path, *overrides: str) -> subprocess.Popen[str]:
 
 def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
     """Wait until the log tells of a step."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         if (out / "log.jsonl").exists() and any(
             line.startswith("{") and f'"step": {step},' in line
@@ -362,6 +362,15 @@ def test_arguments_out_of_range_are_refused(tmp_path: Path, dit_recipe: Path) ->
         run(dit_recipe, tmp_path / "out", threads=0)
     with pytest.raises(ValueError, match="--max-minutes"):
         run(dit_recipe, tmp_path / "out", max_minutes=-1.0)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+    tmp_path: Path, dit_recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="no CUDA device here"):
+        Train(recipe=dit_recipe, out=tmp_path / "out", device="cuda").run()
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_perceptual_term_is_trained_on(tmp_path: Path, tae_recipe: Path) -> None:

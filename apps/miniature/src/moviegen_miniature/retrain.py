@@ -1,7 +1,7 @@
 """`python -m moviegen_miniature.retrain`: the miniature from nothing, in as many legs as it takes.
 
 Stage, autoencoder, cached latents, transformer, judge: what is done is not done again, and what was stopped
-goes on where it was. The cast lies in OUT/cast at the end, to be used by `moviegen generate --model OUT/cast`.
+goes on where it was. The cast lies in OUT/cast at the end, for `moviegen generate --model OUT/cast`.
 """
 
 from __future__ import annotations

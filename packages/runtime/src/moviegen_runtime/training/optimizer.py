@@ -31,10 +31,10 @@ def orthogonalise(g_GMN: Tensor) -> Tensor:
     """
     x_GMN = g_GMN / g_GMN.flatten(1).norm(dim=1).clamp_min(1e-7)[:, None, None]
     gram = x_GMN @ x_GMN.mT
-    identity = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device).expand_as(gram)
-    product = identity
+    product = gram
     for step in range(_NEWTON_SCHULZ_STEPS):
-        polynomial = torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C) + _A * identity
+        polynomial = torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C)
+        polynomial.diagonal(dim1=1, dim2=2).add_(_A)
         product = polynomial if step == 0 else polynomial @ product
         if step < _NEWTON_SCHULZ_STEPS - 1:
             gram = polynomial @ gram @ polynomial  # all are polynomials of one symmetric matrix: they commute

@@ -37,6 +37,18 @@ class Machine:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     max_minutes: float | None = None
 
+    def accelerator(self) -> str:
+        """What Lightning calls the device.
+
+        Raises:
+            ValueError: CUDA is asked for and not there.
+        """
+        if self.device == "cpu" or (self.device == "auto" and not torch.cuda.is_available()):
+            return "cpu"
+        if not torch.cuda.is_available():
+            raise ValueError("there is no CUDA device here: leave --device out, or say cpu")
+        return "cuda"
+
 
 def train(
     recipe: TAERecipe | DiTRecipe, out: Path, machine: Machine | None = None, init: Path | None = None
@@ -55,6 +67,7 @@ def train(
         KeyboardInterrupt: the leg was interrupted; everything was saved before.
     """
     machine = machine or Machine()
+    machine.accelerator()  # refused before anything is written
     folder = RunFolder(out)
     done = folder.open(recipe)
     with StatusLine() as line:
@@ -96,7 +109,7 @@ def _trainer(
     recipe: TAERecipe | DiTRecipe, machine: Machine, folder: RunFolder, callbacks: list[L.Callback]
 ) -> L.Trainer:
     return L.Trainer(
-        accelerator=machine.device,
+        accelerator=machine.accelerator(),
         devices=1,
         precision=machine.precision,
         max_steps=recipe.steps,
