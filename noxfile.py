@@ -6,10 +6,7 @@ made of hard links into uv's cache, from the one resolution that the pins fix. N
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-import time
 import tomllib
 import zipfile
 from email import message_from_string
@@ -25,7 +22,6 @@ PROJECTS = {folder.name: folder for folder in FOLDERS}
 PACKAGES = [name for name, folder in PROJECTS.items() if folder.parent.name == "packages"]
 # Import names that differ from the name of their distribution.
 MODULE_NAMES = "pillow=PIL,pyyaml=yaml"
-LATENTS = 60_000  # clips of the stage that the miniature's transformer is trained on
 
 nox.needs_version = ">=2026.1"
 nox.options.default_venv_backend = "uv"
@@ -243,37 +239,11 @@ def house(session: nox.Session) -> None:
 def retrain(session: nox.Session) -> None:
     """Not a check: the miniature from nothing, in runs/miniature; goes on where it was stopped.
 
-    What is given after `--` goes to `moviegen train`: `-- --max-minutes 110` ends after one such leg.
+    `-- --max-minutes 110` ends after one leg of that length. At the end the judge's table is printed.
     """
     sync(session, "--all-packages")
-    runs = ROOT / "runs" / "miniature"
-    recipes_folder = PROJECTS["miniature"] / "recipes"
-    started = time.monotonic()
-    session.run("python", "-m", "moviegen_miniature", "fetch")
-    if not train(session, recipes_folder / "tae.yaml", runs / "tae"):
-        return
-    stage = ["--source", "stage", "--set", "split=train", "--num-clips", str(LATENTS)]
-    weights = str(runs / "tae" / "weights")
-    session.run("moviegen", "data", "latents", *stage, "--tae", weights, "-o", str(runs / "latents"))
-    if not train(session, recipes_folder / "dit.yaml", runs / "dit", f"data.latents={runs / 'latents'}"):
-        return
-    for name in ("tae", "dit"):
-        shutil.copytree(runs / name / "weights", runs / "cast" / name, dirs_exist_ok=True)
-    session.run("python", "-m", "moviegen_miniature", "judge", "--model", str(runs / "cast"))
-    session.log(
-        f"this leg took {(time.monotonic() - started) / 60:.0f} minutes; each log.jsonl has the others"
-    )
-
-
-def train(session: nox.Session, recipe: Path, folder: Path, *changes: str) -> bool:
-    """One leg of a training; whether it is complete."""
-    options = [part for change in changes for part in ("--set", change)]
-    session.run("moviegen", "train", str(recipe), "-o", str(folder), *options, *session.posargs)
-    wanted = int(re.search(r"(?m)^steps: (\d+)", (folder / "recipe.yaml").read_text())[1])
-    steps = [json.loads(line).get("step", 0) for line in (folder / "log.jsonl").read_text().splitlines()]
-    if max(steps) < wanted:
-        session.log(f"{folder.name}: {max(steps)} of {wanted} steps; the same command goes on from there")
-    return max(steps) >= wanted
+    given = ["--recipes", str(PROJECTS["miniature"] / "recipes"), "--out", str(ROOT / "runs" / "miniature")]
+    session.run("python", "-m", "moviegen_miniature.retrain", *given, *session.posargs)
 
 
 @nox.session

@@ -129,7 +129,10 @@ def test_figures_take_the_place_between_their_marks() -> None:
     text = "before\n<!-- judge:begin -->\nold\n<!-- judge:end -->\nafter\n"
     once = figures.filled(text, "judge", "| a |\n|---|\n| \\1 |\n")
     assert once == "before\n<!-- judge:begin -->\n| a |\n|---|\n| \\1 |\n<!-- judge:end -->\nafter\n"
-    assert figures.filled(once, "judge", "new") == text.replace("old", "```\nnew\n```")
+    mixed = "PSNR 26 dB\nSSIM 0.9\n| a |\n|---|\n"
+    assert figures.filled(once, "judge", mixed) == text.replace(
+        "old", "- PSNR 26 dB\n- SSIM 0.9\n\n| a |\n|---|"
+    )
     with pytest.raises(ValueError, match="exactly once"):
         figures.filled(text, "speed", "new")
     with pytest.raises(ValueError, match="nothing was printed"):

@@ -63,8 +63,11 @@ def test_core_stays_small() -> None:
 
 def test_shipped_weights_have_a_model_card_and_a_licence() -> None:
     for weights in [*ROOT.glob("packages/*/src/**/*.safetensors"), *ROOT.glob("apps/*/src/**/*.safetensors")]:
-        card = (weights.parent / "README.md").read_text()
-        assert "Apache-2.0" in card, f"{weights.parent}/README.md names no licence"
+        beside = {path.name: path.read_text() for path in weights.parent.glob("*.md")}
+        assert any("Apache-2.0" in text for text in beside.values()), f"{weights.parent} names no licence"
+        assert any(name.lower() in ("readme.md", "model_card.md") for name in beside), (
+            f"{weights.parent}: no card"
+        )
 
 
 def test_shipped_weights_are_small() -> None:

@@ -2,14 +2,15 @@
 
     python tools/figures.py README.md judge PRINTED
 
-replaces what stands between `<!-- judge:begin -->` and `<!-- judge:end -->` by the file PRINTED, as a code
-block if it is not a table in Markdown. So a figure in a text always comes from a command that prints it.
+replaces what stands between `<!-- judge:begin -->` and `<!-- judge:end -->` by the file PRINTED: tables in
+Markdown as they are, other lines as a list. So a figure in a text always comes from a command that prints it.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -26,8 +27,16 @@ def filled(text: str, name: str, content: str) -> str:
     region = re.compile(rf"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
     if len(region.findall(text)) != 1:
         raise ValueError(f"the marks {begin} and {end} must stand there exactly once, in this order")
-    block = content if content.lstrip().startswith("|") else f"```\n{content}\n```"
-    return region.sub(lambda _: f"{begin}\n{block}\n{end}", text)
+    return region.sub(lambda _: f"{begin}\n{_markdown(content)}\n{end}", text)
+
+
+def _markdown(printed: str) -> str:
+    """Tables and lists, with an empty line where one follows the other."""
+    lines = [line if line.startswith("|") else f"- {line}" for line in printed.splitlines() if line.strip()]
+    text = lines[0]
+    for before, line in pairwise(lines):
+        text += ("\n\n" if before[0] != line[0] else "\n") + line
+    return text
 
 
 if __name__ == "__main__":
