@@ -250,6 +250,7 @@ def retrain(session: nox.Session) -> None:
 def figures(session: nox.Session) -> None:
     """Not a check: judge the shipped miniature, and write its table and its contact sheet for the README."""
     sync(session, "--all-packages")
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
     sheet = ["--sheet", "docs/images/miniature.png"]
     shipped = ["--model", "miniature", "--tae", "miniature"]
     table = Path(session.create_tmp()) / "judge.txt"
