@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from moviegen_miniature.actors import ACTOR_NAMES
 from moviegen_miniature.casting import balanced, scene_at
 from moviegen_miniature.judge import Judge, Verdict, table
 from moviegen_miniature.judge.augment import misplaced, soften, unsteady
@@ -20,7 +21,8 @@ from moviegen_miniature.judge.trials import (
     structural_similarity,
 )
 from moviegen_miniature.render import render
-from moviegen_miniature.scene import Performer, Scene
+from moviegen_miniature.scene import MOTIONS, Performer, Scene
+from moviegen_miniature.sets import SETTINGS
 from moviegen_miniature.sprites import Sprites
 
 
@@ -140,8 +142,8 @@ def test_validation_has_its_rows(untrained: Judge, sprites: Sprites) -> None:
     assert all(verdict.sharpness == pytest.approx(1) for verdict in rows[0].verdicts)
 
 
-def test_motions_are_read_from_tracks_after_a_short_training(sprites: Sprites) -> None:
-    networks = train_judge(sprites, frame_steps=1, track_steps=150, batch=4, say=print)
+def test_the_shipped_judge_reads_motions_from_tracks(sprites: Sprites) -> None:
+    networks = Judge.load(None, sprites).networks
     leads = [scene_at(index, split="held_out", seed=9, pan_probability=0).lead for index in range(400)]
     tracks = torch.from_numpy(np.stack([lead.track(16, 8.0) for lead in leads])).float()
     with torch.no_grad():
@@ -151,6 +153,16 @@ def test_motions_are_read_from_tracks_after_a_short_training(sprites: Sprites) -
     truth = torch.tensor([networks.config.motions.index(lead.motion) for lead in leads])
     assert (clean == truth).float().mean() > 0.99
     assert (noisy == truth).float().mean() > 0.97
+
+
+def test_the_shipped_judge_knows_this_stage(sprites: Sprites) -> None:
+    judge = Judge.load(None, sprites)
+    config = judge.networks.config
+    assert (config.actors, config.settings, config.motions) == (ACTOR_NAMES, SETTINGS, MOTIONS)
+    # Sets need no published actor: they are read right behind the discs of these tests.
+    scenes = prompts(sprites, "seen", 24)
+    right = [judge.score(render(scene, sprites).frames, scene).setting for scene in scenes]
+    assert sum(right) >= 23
 
 
 def test_grey_keeps_grey() -> None:

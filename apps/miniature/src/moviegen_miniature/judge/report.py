@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from moviegen_miniature.judge.scoring import Judge, Verdict
+from moviegen_miniature.judge.scoring import Judge, Reading, Verdict, compare
 from moviegen_miniature.render import render
 from moviegen_miniature.scene import Scene
 from moviegen_miniature.sprites import Sprites
+
+_PERMUTATIONS = 10
 
 
 class Interval(NamedTuple):
@@ -83,22 +85,37 @@ def validation(judge: Judge, scenes: Sequence[tuple[str, Sequence[Scene]]]) -> l
     """The judge on clips whose truth is known.
 
     For each named list of scenes, their true clips; and for the first list also the same clips against the
-    scenes of other clips (near chance for a judge that reads the clip), and clips in which a disc of the
-    actor's mean colour takes its place (near chance for a judge in grey that reads form).
+    scenes of other clips (near chance for a judge that reads the clip), and clips in which a disc of the actor's
+    mean colour takes its place (near chance for a judge in grey that reads form).
     """
-    rows = [
-        Row(f"true clips, {name}", _scored(judge, judge.sprites, listed, listed)) for name, listed in scenes
-    ]
-    first = scenes[0][1]
-    shuffled = [first[place] for place in np.random.default_rng(0).permutation(len(first))]
-    rows.append(Row("shuffled captions", _scored(judge, judge.sprites, first, shuffled)))
-    rows.append(Row("patches of colour", _scored(judge, patches(judge.sprites), first, first)))
-    return rows
+    rows = []
+    for name, listed in scenes:
+        truths = [judge.read(render(scene, judge.sprites).frames) for scene in listed]
+        rows.append(Row(f"true clips, {name}", _compared(truths, listed, truths)))
+        if len(rows) == 1:
+            controls = [_shuffled(listed, truths), _patched(judge, listed, truths)]
+    return rows + controls
 
 
-def _scored(judge: Judge, sprites: Sprites, shown: Sequence[Scene], asked: Sequence[Scene]) -> list[Verdict]:
-    pairs = zip(shown, asked, strict=True)
-    return [judge.score(render(scene, sprites).frames, other) for scene, other in pairs]
+def _compared(shown: Sequence[Reading], asked: Sequence[Scene], truths: Sequence[Reading]) -> list[Verdict]:
+    return [compare(*group) for group in zip(shown, asked, truths, strict=True)]
+
+
+def _shuffled(scenes: Sequence[Scene], truths: Sequence[Reading]) -> Row:
+    """Several permutations, since in a single one facts coincide more or less often by luck."""
+    rng = np.random.default_rng(0)
+    verdicts: list[Verdict] = []
+    for _ in range(_PERMUTATIONS):
+        order = rng.permutation(len(scenes))
+        asked, true = [scenes[place] for place in order], [truths[place] for place in order]
+        verdicts += _compared(truths, asked, true)
+    return Row("shuffled captions", verdicts)
+
+
+def _patched(judge: Judge, scenes: Sequence[Scene], truths: Sequence[Reading]) -> Row:
+    discs = patches(judge.sprites)
+    shown = [judge.read(render(scene, discs).frames) for scene in scenes]
+    return Row("patches of colour", _compared(shown, scenes, truths))
 
 
 def patches(sprites: Sprites) -> Sprites:

@@ -120,16 +120,19 @@ class Judge:
             raise ValueError(
                 "the judge scores scenes without a camera pan; open the stage with pan_probability 0"
             )
-        reading = self.read(frames)
-        truth = self.read(render(scene, self.sprites).frames)
-        actor, motion, setting = scene.combination()
-        return Verdict(
-            actor_colour=reading.actor_colour == actor,
-            actor_grey=reading.actor_grey == actor,
-            setting=reading.setting == setting,
-            motion=reading.motion == motion,
-            sharpness=reading.energy / max(truth.energy, 1e-9),
-        )
+        return compare(self.read(frames), scene, self.read(render(scene, self.sprites).frames))
+
+
+def compare(reading: Reading, scene: Scene, truth: Reading) -> Verdict:
+    """What of a scene a clip shows, by what was read in it and in the scene's true clip."""
+    actor, motion, setting = scene.combination()
+    return Verdict(
+        actor_colour=reading.actor_colour == actor,
+        actor_grey=reading.actor_grey == actor,
+        setting=reading.setting == setting,
+        motion=reading.motion == motion,
+        sharpness=reading.energy / max(truth.energy, 1e-9),
+    )
 
 
 def save_judge(networks: Networks, folder: Path) -> None:
