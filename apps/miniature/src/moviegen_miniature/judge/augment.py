@@ -5,7 +5,9 @@ Legend: B frames or clips, C channels, T frames of a clip, H rows, W columns.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
@@ -38,6 +40,13 @@ def _blurred(frames_BCHW: Tensor, generator: Generator) -> Tensor:
     return interpolate(reduced, size=(side, side), mode="bilinear")
 
 
+def smeared(frames_THWC: NDArray[np.uint8], chosen: NDArray[np.int64], reach: int) -> NDArray[np.float32]:
+    """Some frames of a clip (N, H, W, C), each the mean of those up to `reach` before and after it."""
+    around = chosen[:, None] + np.arange(-reach, reach + 1)
+    window = frames_THWC[around.clip(0, len(frames_THWC) - 1)]
+    return np.asarray(window.mean(1), dtype=np.float32)
+
+
 def misplaced(place: Place, generator: Generator) -> Place:
     """Places as they are found: a little beside the actor, and a little too large or too small."""
     shift = torch.randn(place.centre.shape, generator=generator) * 0.06 * place.size[:, None]
@@ -47,18 +56,22 @@ def misplaced(place: Place, generator: Generator) -> Place:
 
 
 def unsteady(track_BT3: Tensor, generator: Generator) -> Tensor:
-    """Tracks as they are read from bad clips: noisy, drifting, too short, with some frames far off."""
+    """Tracks as they are read from bad clips: noisy, drifting, with some frames far off, too small in extent.
+
+    A blurred actor seems to move and grow by as little as half of what it does, and is still right.
+    """
     batch, frames, _ = track_BT3.shape
-    middle = track_BT3[..., :2].mean(1, keepdim=True)
-    shortened = middle + (track_BT3[..., :2] - middle) * _uniform((batch, 1, 1), 0.75, 1.1, generator)
+    track = torch.cat([track_BT3[..., :2], track_BT3[..., 2:].log()], -1)
+    middle = track.mean(1, keepdim=True)
+    extent = _uniform((batch, 1, 2), 0.4, 1.1, generator)[..., [0, 0, 1]]  # one for x and y together
     noise = torch.randn((batch, frames, 3), generator=generator) * _uniform((batch, 1, 1), 0, 0.02, generator)
     drift = torch.randn((batch, frames, 3), generator=generator).cumsum(1)
     drift = drift * _uniform((batch, 1, 1), 0, 0.006, generator)
     lost = (torch.rand((batch, frames, 1), generator=generator) < 0.03).float()
     jump = lost * torch.randn((batch, frames, 3), generator=generator) * 0.1
-    error = noise + drift + jump
-    size = track_BT3[..., 2:] * _uniform((batch, 1, 1), 0.85, 1.15, generator) * torch.exp(2 * error[..., 2:])
-    return torch.cat([shortened + error[..., :2], size], -1)
+    error = (noise + drift + jump) * torch.tensor((1.0, 1.0, 2.0))
+    found = middle + (track - middle) * extent + error
+    return torch.cat([found[..., :2], found[..., 2:].exp()], -1)
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:

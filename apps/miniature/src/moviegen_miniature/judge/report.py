@@ -85,8 +85,8 @@ def validation(judge: Judge, scenes: Sequence[tuple[str, Sequence[Scene]]]) -> l
     """The judge on clips whose truth is known.
 
     For each named list of scenes, their true clips; and for the first list also the same clips against the
-    scenes of other clips (near chance for a judge that reads the clip), and clips in which a disc of the actor's
-    mean colour takes its place (near chance for a judge in grey that reads form).
+    scenes of other clips (near chance for a judge that reads the clip), and clips in which a disc of the
+    actor's mean colour takes its place (near chance for a judge in grey that reads form).
     """
     rows = []
     for name, listed in scenes:

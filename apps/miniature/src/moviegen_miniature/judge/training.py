@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from moviegen_miniature.actors import ACTOR_NAMES
 from moviegen_miniature.casting import scene_at
-from moviegen_miniature.judge.augment import misplaced, soften, unsteady
+from moviegen_miniature.judge.augment import misplaced, smeared, soften, unsteady
 from moviegen_miniature.judge.networks import JudgeConfig, Networks, Place
 from moviegen_miniature.render import render
 from moviegen_miniature.scene import MOTIONS
@@ -26,6 +26,7 @@ from moviegen_miniature.sprites import Sprites
 
 _SEED = 7_000_000  # of the scenes: far from the seeds that models are trained with
 _FRAMES_PER_CLIP = 4
+_SMEARS = (0, 0, 1, 2)  # frames to either side that a frame is blended with
 _LEARNING_RATE = 2e-3
 _PLACE_WEIGHT = 10.0
 _SIZE_WEIGHT = 2.0
@@ -35,7 +36,7 @@ def train_judge(
     sprites: Sprites,
     *,
     frame_steps: int = 1000,
-    track_steps: int = 1000,
+    track_steps: int = 1500,
     batch: int = 64,
     say: Callable[[str], None],
 ) -> Networks:
@@ -99,12 +100,13 @@ def _frames(
             index, split="train", seed=_SEED, frames=config.frames, side=config.side, fps=config.fps
         )
         shown = render(scene, sprites)
-        chosen = np.random.default_rng(index).permutation(config.frames)[:_FRAMES_PER_CLIP]
-        frames.append(shown.frames[chosen])
+        rng = np.random.default_rng(index)
+        chosen = rng.permutation(config.frames)[:_FRAMES_PER_CLIP]
+        frames.append(smeared(shown.frames, chosen, reach=int(rng.choice(_SMEARS))))
         places.append(shown.track[chosen] / config.side)
         actors += [config.actors.index(scene.lead.actor)] * len(chosen)
         settings += [config.settings.index(scene.setting)] * len(chosen)
-    pixels = torch.from_numpy(np.concatenate(frames)).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+    pixels = torch.from_numpy(np.concatenate(frames)).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
     truth = torch.from_numpy(np.concatenate(places)).float()
     return pixels, torch.tensor(actors), torch.tensor(settings), Place(truth[:, :2], truth[:, 2])
 
