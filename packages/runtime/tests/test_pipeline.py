@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,14 @@ def test_a_clip_is_noise_led_by_guided_euler_steps_and_decoded(cast: Cast) -> No
     assert float(video.clip.frames.std()) > 0.01
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("micro_batch", [1, 3])
-def test_a_sample_is_the_same_whatever_surrounds_it(tiny_model: Path, micro_batch: int) -> None:
+def test_a_sample_is_the_same_whatever_surrounds_it(
+    tiny_model: Path, micro_batch: int, threads: int, torch_threads: None
+) -> None:
+    """To the bit one at a time; in a larger micro-batch up to rounding, since its place there counts."""
+    del torch_threads
+    torch.set_num_threads(threads)
     cast = load(tiny_model, device="cpu", micro_batch=micro_batch)
     prompts = [PROMPT, "over the snowy hills, a penguin stands still", "a cow"]
     requests = [ask(prompt, seed=seed) for seed in range(2) for prompt in prompts]
@@ -47,9 +54,18 @@ def test_a_sample_is_the_same_whatever_surrounds_it(tiny_model: Path, micro_batc
     together = cast.generate(requests)
     for request, video in zip(requests, together, strict=True):
         alone = cast.generate(request)
-        assert torch.equal(alone.clip.frames, video.clip.frames)
+        difference = (alone.clip.frames - video.clip.frames).norm() / alone.clip.frames.norm()
+        assert float(difference) <= (0.0 if micro_batch == 1 else 1e-4)
         assert video.request == alone.request
     assert len({float(video.clip.frames.sum()) for video in together}) == len(requests)
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    """Gives the number of threads back after a test that changes it."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def test_micro_batches_of_another_size_agree_up_to_rounding(tiny_model: Path, cast: Cast) -> None:

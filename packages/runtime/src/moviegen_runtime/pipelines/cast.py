@@ -76,8 +76,8 @@ def load(
         model: "miniature", or a folder that holds the folders `tae` and `dit` and, for defaults of its own, a
             `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
-        micro_batch: samples that go through the transformer together. A sample's bits depend on it, but on
-            nothing else that is sampled beside it.
+        micro_batch: samples that go through the transformer together. With 1, a sample's bits depend on its
+            request alone; with more it is faster, and a sample rounds differently by its place in the batch.
 
     Raises:
         ValueError: weights are missing or damaged, or the device is not there.

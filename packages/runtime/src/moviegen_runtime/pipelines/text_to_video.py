@@ -50,7 +50,8 @@ def generate_videos(
     """One video of each request, in their order.
 
     Requests with equal settings share micro-batches of one fixed size, so that what surrounds a sample never
-    changes the shapes, and with them the rounding, that it is computed with.
+    changes the shapes that it is computed with. With a size of one nothing surrounds it: its bits depend on
+    its own request alone. In larger ones they also depend on its place (decision 0005).
 
     Raises:
         ValueError: the cast cannot do what is asked; nothing has been sampled then.
