@@ -42,6 +42,7 @@ class Generate:
 
 def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What the command says when it refuses."""
+    capsys.readouterr()  # what commands before it said
     with pytest.raises(SystemExit) as caught:
         main(["generate", *arguments])
     captured = capsys.readouterr()
@@ -72,7 +73,7 @@ def test_a_prompt_becomes_a_clip_and_its_sidecar(
     assert set(sidecar["stages"]) == {"reading the prompt", "noise", "sampling", "decoding"}
     assert {"torch", "av", "moviegen-dit"} <= set(sidecar["packages"])
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "")  # no terminal, no progress
+    assert (captured.out, captured.err) == ("bus.mp4\n", "")  # no terminal, no progress
 
 
 def test_a_sidecar_makes_the_same_file_again(

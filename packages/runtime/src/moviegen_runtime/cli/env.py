@@ -38,14 +38,14 @@ def _facts() -> dict[str, str]:
     facts["torch threads"] = str(torch.get_num_threads())
     facts["torch CPU capability"] = torch.backends.cpu.get_cpu_capability()
     facts["CUDA of torch"] = str(torch.version.cuda)
+    devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    facts["devices"] = ", ".join([*devices, *(["mps"] if torch.backends.mps.is_available() else [])])
     for index in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(index)
         facts[f"cuda:{index}"] = (
             f"{device.name}, {device.total_memory / 2**30:.0f} GiB, "
             f"compute capability {device.major}.{device.minor}"
         )
-    if torch.backends.mps.is_available():
-        facts["mps"] = "available"
     return facts
 
 

@@ -119,6 +119,8 @@ class Generate:
             check_format(paths[0], settings.frames, settings.fps)
             videos = cast.generate(requests, on_progress=show)
             sidecars = self._write(list(zip(videos, paths, strict=True)), original, show)
+        for path in [*paths, *([self.contact_sheet] if self.contact_sheet else [])]:
+            print(path)
         if original is not None and sidecars[0].sha256 != original.sha256:
             print(
                 f"moviegen: {paths[0]} is not the same file as before: {_differences(original, sidecars[0])}",
