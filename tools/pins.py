@@ -101,7 +101,7 @@ def upgrade() -> int:
     try:
         path.write_text(with_pins(before, []))
         path.write_text(with_pins(before, resolve("--upgrade")))
-    except BaseException:
+    except BaseException:  # Ctrl-C too must not leave the file without its pins; it goes on from here
         path.write_text(before)
         raise
     print(f"{len(listed(path.read_text()))} pins")

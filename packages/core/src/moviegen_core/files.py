@@ -39,7 +39,7 @@ def _replace_folder(written: Path, target: Path, previous: Path) -> None:
     try:
         target.replace(previous)
         written.replace(target)
-    except BaseException:
+    except BaseException:  # Ctrl-C too must not leave the target missing; it goes on from here
         if previous.exists() and not target.exists():
             previous.replace(target)
         raise
