@@ -34,14 +34,15 @@ def test_time_is_rolled_into_the_batch() -> None:
 
 
 def test_total_is_the_weighted_sum_of_its_terms() -> None:
-    weights = TAELossWeights(reconstruction=2.0, perceptual=0.5, kl=0.1, outlier=3.0)
+    weights = TAELossWeights(reconstruction=2.0, squared=4.0, perceptual=0.5, kl=0.1, outlier=3.0)
     loss = TAELoss(weights, perceptual=lambda a, b: (a - b).square().mean())
     target, reconstruction = torch.zeros(1, 3, 2, 8, 8), torch.full((1, 3, 2, 8, 8), 0.5)
     posterior = Posterior(torch.randn(1, 4, 1, 8, 8), torch.zeros(1, 4, 1, 8, 8))
     parts = loss(reconstruction, target, posterior)
     assert parts.terms["reconstruction"].item() == pytest.approx(0.5)
+    assert parts.terms["squared"].item() == pytest.approx(0.25)
     assert parts.terms["perceptual"].item() == pytest.approx(0.25)
-    expected = 2.0 * 0.5 + 0.5 * 0.25 + 0.1 * parts.terms["kl"] + 3.0 * parts.terms["outlier"]
+    expected = 2.0 * 0.5 + 4.0 * 0.25 + 0.5 * 0.25 + 0.1 * parts.terms["kl"] + 3.0 * parts.terms["outlier"]
     torch.testing.assert_close(parts.total, expected)
 
 

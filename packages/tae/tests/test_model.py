@@ -7,10 +7,18 @@ import torch
 import torch.nn.functional as F
 from moviegen_core import Stride, VideoClip, VideoLatent
 from moviegen_tae import TAE, Posterior, TAEConfig, preset
-from moviegen_tae.layers import Downsample, ResBlock, SpaceTimeAttention, TemporalConv, Upsample
+from moviegen_tae.layers import (
+    Downsample,
+    ResBlock,
+    SpaceTimeAttention,
+    TemporalConv,
+    Upsample,
+    fold_shortcut,
+    unfold_shortcut,
+)
 
 PAPER_PARAMETERS = 113_733_217
-MINIATURE_PARAMETERS = 6_198_424
+MINIATURE_PARAMETERS = 4_370_536
 
 TINY = TAEConfig(
     channels=(8, 8, 16, 16),
@@ -20,6 +28,9 @@ TINY = TAEConfig(
     patch_size=2,
     norm_groups=4,
 )
+
+
+WITH_SHORTCUTS = TAEConfig.model_validate({**TINY.model_dump(), "resampling_shortcuts": True})
 
 
 def make_tae(config: TAEConfig = TINY, seed: int = 0) -> TAE:
@@ -57,9 +68,10 @@ def test_every_patch_size_compresses_by_eight(patch_size: int) -> None:
     assert tae.decode(latent).frames.shape == (1, 3, 8, 16, 24)
 
 
-def test_an_image_is_a_video_of_one_frame_and_of_equal_frames() -> None:
+@pytest.mark.parametrize("config", [TINY, WITH_SHORTCUTS])
+def test_an_image_is_a_video_of_one_frame_and_of_equal_frames(config: TAEConfig) -> None:
     """With replicate padding, equal frames look the same to every temporal convolution as a single one."""
-    tae = make_tae()
+    tae = make_tae(config)
     image = make_clip(1)
     still = VideoClip(image.frames.expand(-1, -1, 8, -1, -1), fps=8.0)
     torch.testing.assert_close(tae.posterior(still).mean, tae.posterior(image).mean)
@@ -121,8 +133,37 @@ def test_resampling_halves_and_doubles_what_it_should() -> None:
     assert Upsample(4, 6, spatial=False)(x, 5).shape == (2 * 10, 6, 6, 8)
 
 
-def test_gradients_reach_every_parameter() -> None:
-    tae = make_tae().train()
+def test_folding_keeps_the_variance_of_independent_values() -> None:
+    x = torch.randn(2 * 6, 8, 16, 16, generator=torch.Generator().manual_seed(0))
+    folded = fold_shortcut(x, 6, scale=2, channels=16)
+    assert folded.shape == (2 * 3, 16, 8, 8)
+    assert folded.var().item() == pytest.approx(1.0, abs=0.05)
+
+
+def test_folding_pairs_frames_of_one_clip_and_an_odd_last_one_with_itself() -> None:
+    """With as many channels as values, folding moves them and changes none."""
+    x = torch.arange(2 * 3 * 4.0).reshape(2 * 3, 1, 2, 2)
+    folded = fold_shortcut(x, 3, scale=2, channels=8)
+    first, second = x[:3].flatten(1), x[3:].flatten(1)
+    expected = [torch.cat([first[0], first[1]]), torch.cat([first[2], first[2]])]
+    expected += [torch.cat([second[0], second[1]]), torch.cat([second[2], second[2]])]
+    torch.testing.assert_close(folded.flatten(1), torch.stack(expected))
+
+
+def test_unfolding_undoes_folding() -> None:
+    x = torch.randn(2 * 4, 3, 6, 4)
+    torch.testing.assert_close(unfold_shortcut(fold_shortcut(x, 4, 2, channels=24), 2, channels=3), x)
+
+
+def test_shortcuts_that_do_not_fit_the_widths_are_refused() -> None:
+    widths = {"channels": (8, 24, 16, 16), "resampling_shortcuts": True}
+    with pytest.raises(ValueError, match="24 does not divide 64"):
+        TAEConfig.model_validate({**TINY.model_dump(), **widths})
+
+
+@pytest.mark.parametrize("config", [TINY, WITH_SHORTCUTS])
+def test_gradients_reach_every_parameter(config: TAEConfig) -> None:
+    tae = make_tae(config).train()
     clip = make_clip(9)
     posterior = tae.posterior(clip)
     frames = tae.decode_moments(posterior.sample(torch.Generator().manual_seed(0)), clip.shape)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -130,31 +131,83 @@ class Downsample(nn.Module):
     """Halves time by a strided convolution, and first rows and columns by another where `spatial`.
 
     The spatial one pads right and bottom only, as the latent-diffusion autoencoder does.
+
+    Args:
+        shortcut: add what `fold_shortcut` makes of the input.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, spatial: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, spatial: bool, shortcut: bool = False) -> None:
         super().__init__()
         self.pad = (0, 1, 0, 1) if spatial else (1, 1, 1, 1)
-        self.spatial = nn.Conv2d(in_channels, out_channels, 3, stride=2 if spatial else 1)
+        self.scale = 2 if spatial else 1
+        self.shortcut = shortcut
+        self.spatial = nn.Conv2d(in_channels, out_channels, 3, stride=self.scale)
         self.temporal = TemporalConv(out_channels, stride=2)
 
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
         y: Tensor = self.temporal(self.spatial(F.pad(x_NCHW, self.pad)), frames)
+        if self.shortcut:
+            y = y + fold_shortcut(x_NCHW, frames, self.scale, y.shape[1])
         return y
 
 
 class Upsample(nn.Module):
-    """Doubles time, and rows and columns where `spatial`, each by nearest neighbour and a convolution."""
+    """Doubles time, and rows and columns where `spatial`, each by nearest neighbour and a convolution.
 
-    def __init__(self, in_channels: int, out_channels: int, spatial: bool) -> None:
+    Args:
+        shortcut: add what `unfold_shortcut` makes of the input.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, spatial: bool, shortcut: bool = False) -> None:
         super().__init__()
         self.scale = 2 if spatial else 1
+        self.shortcut = shortcut
         self.spatial = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.temporal = TemporalConv(out_channels)
 
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
+        grown_NCHW = x_NCHW
         if self.scale > 1:
-            x_NCHW = F.interpolate(x_NCHW, scale_factor=self.scale, mode="nearest")
-        y_NCHW = self.spatial(x_NCHW).repeat_interleave(2, dim=0)
+            grown_NCHW = F.interpolate(x_NCHW, scale_factor=self.scale, mode="nearest")
+        y_NCHW = self.spatial(grown_NCHW).repeat_interleave(2, dim=0)
         z: Tensor = self.temporal(y_NCHW, 2 * frames)
+        if self.shortcut:
+            z = z + unfold_shortcut(x_NCHW, self.scale, z.shape[1])
         return z
+
+
+def fold_shortcut(x_NCHW: Tensor, frames: int, scale: int, channels: int) -> Tensor:
+    """Pairs of frames and squares of positions folded into channels, neighbours of which are averaged.
+
+    It gives a deep encoder a way down without a parameter (DC-AE, arXiv 2410.10733; time is our addition).
+    Sums of g values are divided by sqrt(g), so that independent ones keep their variance. An odd last frame
+    is paired with itself.
+
+    Args:
+        x_NCHW: (B*T, C, H, W).
+        scale: side of the squares.
+        channels: how many to leave; must divide 2 * scale^2 * C.
+
+    Returns:
+        (B*ceil(T/2), channels, H / scale, W / scale).
+    """
+    x_BTCHW = x_NCHW.unflatten(0, (-1, frames))
+    if frames % 2:
+        x_BTCHW = torch.cat([x_BTCHW, x_BTCHW[:, -1:]], dim=1)
+    folded = rearrange(x_BTCHW, "b (t s) c (h p) (w q) -> (b t) (c s p q) h w", s=2, p=scale, q=scale)
+    group = folded.shape[1] // channels
+    return folded.unflatten(1, (channels, group)).sum(dim=2) * group**-0.5
+
+
+def unfold_shortcut(x_NCHW: Tensor, scale: int, channels: int) -> Tensor:
+    """The way back of `fold_shortcut`: channels repeated as often as needed, then unfolded into positions.
+
+    Args:
+        x_NCHW: (N, C, H, W); C must divide 2 * scale^2 * channels.
+
+    Returns:
+        (2*N, channels, H * scale, W * scale).
+    """
+    repeats = 2 * scale**2 * channels // x_NCHW.shape[1]
+    repeated = x_NCHW.repeat_interleave(repeats, dim=1)
+    return rearrange(repeated, "n (c s p q) h w -> (n s) c (h p) (w q)", s=2, p=scale, q=scale)

@@ -78,7 +78,8 @@ class Encoder(nn.Module):
             _Level(width, blocks, groups) for width, blocks in zip(widths, config.encoder_blocks, strict=True)
         )
         self.downsamples = nn.ModuleList(
-            Downsample(widths[i], widths[i + 1], config.spatial_halvings[i]) for i in range(LEVELS - 1)
+            Downsample(widths[i], widths[i + 1], config.spatial_halvings[i], config.resampling_shortcuts)
+            for i in range(LEVELS - 1)
         )
         self.middle = _Middle(widths[-1], groups)
         self.norm_out = nn.GroupNorm(groups, widths[-1], eps=1e-6)
@@ -108,7 +109,8 @@ class Decoder(nn.Module):
             _Level(width, blocks, groups) for width, blocks in zip(widths, config.decoder_blocks, strict=True)
         )
         self.upsamples = nn.ModuleList(
-            Upsample(widths[i + 1], widths[i], config.spatial_halvings[i]) for i in range(LEVELS - 1)
+            Upsample(widths[i + 1], widths[i], config.spatial_halvings[i], config.resampling_shortcuts)
+            for i in range(LEVELS - 1)
         )
         self.norm_out = nn.GroupNorm(groups, widths[0], eps=1e-6)
         self.conv_out = SpaceTimeConv(widths[0], 3 * config.patch_size**2)

@@ -164,6 +164,7 @@ class TAELossRecipe(Section):
     """Weights of the autoencoder's loss terms; see `moviegen_tae.TAELossWeights`."""
 
     reconstruction: _NotNegative = 1.0
+    squared: _NotNegative = 0.0
     perceptual: _NotNegative = 0.0
     kl: _NotNegative = 1e-6
     outlier: _NotNegative = 0.0
