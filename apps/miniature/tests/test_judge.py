@@ -18,12 +18,14 @@ from moviegen_miniature.judge.training import train_judge
 from moviegen_miniature.judge.trials import (
     peak_signal_to_noise,
     prompts,
+    real_clips,
     structural_similarity,
 )
 from moviegen_miniature.render import render
 from moviegen_miniature.scene import MOTIONS, Performer, Scene
 from moviegen_miniature.sets import SETTINGS
 from moviegen_miniature.sprites import Sprites
+from moviegen_runtime.media.writing import write_clip
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,18 @@ def test_signal_to_noise_of_a_known_error() -> None:
     true = np.full((2, 16, 16, 3), 100, np.uint8)
     assert peak_signal_to_noise(true, true) == 100.0
     assert peak_signal_to_noise(true, true + np.uint8(10)) == pytest.approx(20 * np.log10(25.5))
+
+
+def test_real_videos_are_cut_into_whole_clips_of_the_stage(tmp_path: Path) -> None:
+    grey = np.arange(40, dtype=np.uint8)[:, None, None, None] * 6
+    frames = np.broadcast_to(grey, (40, 72, 96, 3))
+    write_clip(frames, 8.0, tmp_path / "film.mp4")
+    clips = real_clips(tmp_path / "film.mp4", 8)
+    assert [clip.shape for clip in clips] == [(16, 64, 64, 3)] * 2
+    assert np.abs(clips[1][:, 32, 32, 0].astype(int) - 6 * np.arange(16, 32)).max() <= 3
+    write_clip(frames[:15], 8.0, tmp_path / "short.mp4")
+    with pytest.raises(ValueError, match="gives 15 frames at 8 a second; a clip has 16"):
+        real_clips(tmp_path / "short.mp4", 8)
 
 
 def test_similarity_of_equal_flat_and_inverted_frames() -> None:

@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from moviegen_miniature.commands import Bench, Fetch, JudgeModel, JudgeTrain, Sheet
+from moviegen_miniature.commands import Bench, Fetch, JudgeModel, JudgeTrain, Real, Sheet
 
-Command = Fetch | Bench | Sheet | JudgeTrain | JudgeModel
+Command = Fetch | Bench | Sheet | JudgeTrain | JudgeModel | Real
 _COMMANDS: dict[str, Callable[..., Command]] = {
     "fetch": Fetch,
     "bench": Bench,
     "sheet": Sheet,
     "judge-train": JudgeTrain,
     "judge": JudgeModel,
+    "real": Real,
 }
 
 

@@ -228,6 +228,53 @@ class JudgeModel:
         return rows
 
 
+@dataclass(frozen=True)
+class Real:
+    """Put real videos through an autoencoder that knows only the stage, and print what comes back."""
+
+    videos: tyro.conf.Positional[tuple[Path, ...]]
+    """Video files; of each, the largest square in its middle, at the stage's size and rate."""
+    tae: str = "miniature"
+    """Weights of the autoencoder: "miniature" or a folder."""
+    clips: int = 8
+    """Most clips of 16 frames to take of each file, one after the other from its beginning."""
+    sheet: Path | None = None
+    """PNG for a contact sheet of each file's first clip, above what comes back of it."""
+
+    def run(self) -> None:
+        """Measure, and print a line a file.
+
+        Raises:
+            ValueError: bad options, a file that is no video or too short, or weights that are missing.
+        """
+        if self.clips < 1:
+            raise ValueError(f"--clips must be at least 1, not {self.clips}")
+        if not self.videos:
+            raise ValueError("give at least one video file")
+        import moviegen_tae
+        import numpy as np
+
+        from moviegen_miniature.judge.trials import (
+            peak_signal_to_noise,
+            real_clips,
+            rebuilt,
+            structural_similarity,
+        )
+        from moviegen_miniature.scene import Scene
+
+        tae = moviegen_tae.from_pretrained(self.tae).eval()
+        shown: list[NDArray[np.uint8]] = []
+        for path in self.videos:
+            true = real_clips(path, self.clips)
+            pairs = [(clip, rebuilt(tae, clip, Scene.fps)) for clip in true]
+            shown += pairs[0]
+            psnr = np.mean([peak_signal_to_noise(*pair) for pair in pairs])
+            ssim = np.mean([structural_similarity(*pair) for pair in pairs])
+            print(f"{path.name}, {len(pairs)} clips: PSNR {psnr:.2f} dB, SSIM {ssim:.3f}")
+        if self.sheet is not None:
+            _write_sheet(shown, self.sheet)
+
+
 def _write_sheet(clips: list[NDArray[np.uint8]], out: Path) -> None:
     from moviegen_core import replacing
     from moviegen_runtime.media.frames import contact_sheet, enlarged

@@ -25,8 +25,8 @@ class TAELossWeights(ArchConfig):
 
     Args:
         reconstruction: of the mean absolute error over pixels.
-        squared: of the mean squared error over pixels; 0 in the paper. Ours, for a short training: the gradient
-            of the absolute error is as large for a pixel that is nearly right as for one that is not there yet.
+        squared: of the mean squared error over pixels; 0 in the paper. Ours, for a short training: it pulls
+            most where most is wrong, while the absolute error pulls at every pixel alike.
         perceptual: of the perceptual distance, a mean over frames.
         kl: of the divergence per latent value.
         outlier: of the outlier penalty; 1e5 in the paper's finetuning, 0 before it.

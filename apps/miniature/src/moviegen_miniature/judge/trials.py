@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from moviegen_core import VideoAutoencoder, VideoClip
 from moviegen_runtime import Cast, TextToVideoRequest
 from moviegen_runtime.media.frames import to_uint8
+from moviegen_runtime.media.reading import read_clip
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -115,6 +117,22 @@ def fidelity(judge: Judge, tae: VideoAutoencoder, scenes: Sequence[Scene]) -> Fi
         verdicts=[judge.score(frames, scene) for frames, scene in zip(given, scenes, strict=True)],
         clips=given,
     )
+
+
+def real_clips(path: Path, count: int) -> list[Frames]:
+    """The first clips of a video file at the stage's size, length and rate; fewer if it is shorter.
+
+    Raises:
+        ValueError: the file cannot be read, or does not last for one clip.
+    """
+    length = Scene.frames
+    read = read_clip(path, size=(Scene.side, Scene.side), fps=Scene.fps, max_frames=count * length)
+    whole = len(read.frames) // length
+    if whole == 0:
+        raise ValueError(
+            f"{path} gives {len(read.frames)} frames at {Scene.fps:g} a second; a clip has {length}"
+        )
+    return list(read.frames[: whole * length].reshape(whole, length, *read.frames.shape[1:]))
 
 
 def peak_signal_to_noise(true: Frames, given: Frames) -> float:

@@ -32,7 +32,8 @@ def check_outputs(paths: Sequence[Path], *, overwrite: bool) -> None:
         if path.is_dir():
             raise ValueError(f"{path} is a folder; name a file in it")
         if path.exists() and not overwrite:
-            raise ValueError(f"{path} is already there; choose another name or add --overwrite")
+            what = " (the settings of a clip of that name)" if path.suffix == ".json" else ""
+            raise ValueError(f"{path}{what} is already there; choose another name or add --overwrite")
     for folder in {path.parent for path in paths}:
         _check_folder(folder)
 
