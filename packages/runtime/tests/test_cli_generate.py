@@ -125,7 +125,7 @@ def test_existing_files_are_kept_unless_told_otherwise(
 ) -> None:
     Path("bus.json").write_text("mine")
     said = sentence(capsys, PROMPT, "-o", "bus.mp4", *generate.options)
-    assert "bus.json is already there; choose another name or add --overwrite" in said
+    assert "bus.json (the settings of a clip of that name) is already there" in said
     assert names() == ["bus.json"]
     generate(PROMPT, "-o", "bus.mp4", "--overwrite", "--steps", "1")
     assert json.loads(Path("bus.json").read_text())["request"]["steps"] == 1

@@ -20,14 +20,14 @@ import tyro
 if TYPE_CHECKING:
     from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
 
-LATENTS = 60_000
+LATENTS = 30_000
 """Clips of the stage that the transformer is trained on."""
 
 # Floating-point operations of one sample, in units of 1e9, as torch's FlopCounterMode counts them: encoding a
 # clip, and a training step's share of the two models. Muon adds so much to every step, whatever its batch.
-ENCODE_GFLOP = 1.7
-TRAIN_GFLOP = {"tae": 11.9, "dit": 1.2}
-MUON_GFLOP = {"tae": 13.3, "dit": 33.6}
+ENCODE_GFLOP = 1.5
+TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2}
+MUON_GFLOP = {"tae": 6.0, "dit": 33.6}
 _EFFICIENCY = 0.5
 """Share of a matrix product's speed that trainings were seen to reach."""
 
