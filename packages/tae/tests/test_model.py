@@ -17,7 +17,9 @@ from moviegen_tae.layers import (
     unfold_shortcut,
 )
 
-PAPER_PARAMETERS = 113_733_217
+PAPER_PARAMETERS = 114_062_049
+PAPER_SPATIAL_PARAMETERS = 83_819_683
+"""Of the latent-diffusion image autoencoder with 16 latent channels, which the paper inflates."""
 MINIATURE_PARAMETERS = 4_370_536
 
 TINY = TAEConfig(
@@ -31,6 +33,15 @@ TINY = TAEConfig(
 
 
 WITH_SHORTCUTS = TAEConfig.model_validate({**TINY.model_dump(), "resampling_shortcuts": True})
+LATENT_DIFFUSION = TAEConfig(
+    channels=(4, 8, 8, 12),
+    encoder_blocks=(1, 1, 0, 1),
+    decoder_blocks=(1, 0, 1, 0),
+    latent_channels=4,
+    norm_groups=2,
+    width_changes_in="blocks",
+    latent_projection=True,
+)
 
 
 def make_tae(config: TAEConfig = TINY, seed: int = 0) -> TAE:
@@ -68,7 +79,7 @@ def test_every_patch_size_compresses_by_eight(patch_size: int) -> None:
     assert tae.decode(latent).frames.shape == (1, 3, 8, 16, 24)
 
 
-@pytest.mark.parametrize("config", [TINY, WITH_SHORTCUTS])
+@pytest.mark.parametrize("config", [TINY, WITH_SHORTCUTS, LATENT_DIFFUSION])
 def test_an_image_is_a_video_of_one_frame_and_of_equal_frames(config: TAEConfig) -> None:
     """With replicate padding, equal frames look the same to every temporal convolution as a single one."""
     tae = make_tae(config)
@@ -161,7 +172,7 @@ def test_shortcuts_that_do_not_fit_the_widths_are_refused() -> None:
         TAEConfig.model_validate({**TINY.model_dump(), **widths})
 
 
-@pytest.mark.parametrize("config", [TINY, WITH_SHORTCUTS])
+@pytest.mark.parametrize("config", [TINY, WITH_SHORTCUTS, LATENT_DIFFUSION])
 def test_gradients_reach_every_parameter(config: TAEConfig) -> None:
     tae = make_tae(config).train()
     clip = make_clip(9)
@@ -215,10 +226,11 @@ def test_bad_input_is_named() -> None:
 
 def test_presets_build_on_the_meta_device() -> None:
     with torch.device("meta"):
-        counts = {
-            name: sum(p.numel() for p in TAE(preset(name)).parameters()) for name in ("paper", "miniature")
-        }
-    assert counts == {"paper": PAPER_PARAMETERS, "miniature": MINIATURE_PARAMETERS}
+        paper, miniature = TAE(preset("paper")), TAE(preset("miniature"))
+    sizes = {name: parameter.numel() for name, parameter in paper.named_parameters()}
+    assert sum(sizes.values()) == PAPER_PARAMETERS
+    assert sum(size for name, size in sizes.items() if "temporal" not in name) == PAPER_SPATIAL_PARAMETERS
+    assert sum(parameter.numel() for parameter in miniature.parameters()) == MINIATURE_PARAMETERS
     with pytest.raises(ValueError, match="there are paper, miniature"):
         preset("huge")
 
@@ -226,3 +238,28 @@ def test_presets_build_on_the_meta_device() -> None:
 def test_widths_that_groups_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="5 does not divide 8"):
         TAEConfig.model_validate({**TINY.model_dump(), "norm_groups": 5})
+
+
+def test_widths_change_in_the_convolutions_of_resampling_or_in_the_block_after() -> None:
+    """Both layouts have the same levels; a file from before there was a choice means the first."""
+    assert TAEConfig.model_validate(TINY.model_dump(exclude={"width_changes_in"})) == TINY
+    sizes = {"channels": (4, 8, 8, 12), "encoder_blocks": (1, 1, 1, 1), "decoder_blocks": (1, 1, 1, 1)}
+    for place, down, up, first_down, first_up in [
+        ("resampling", [(4, 8), (8, 8), (8, 12)], [(8, 4), (8, 8), (12, 8)], [4, 8, 8, 12], [4, 8, 8, 12]),
+        ("blocks", [(4, 4), (8, 8), (8, 8)], [(8, 8), (8, 8), (12, 12)], [4, 4, 8, 8], [8, 8, 12, 12]),
+    ]:
+        tae = TAE(TAEConfig.model_validate({**sizes, "norm_groups": 4, "width_changes_in": place}))
+        for part, changes, entries in (
+            (tae.encoder.downsamples, down, first_down),
+            (tae.decoder.upsamples, up, first_up),
+        ):
+            convs = [layer.spatial for layer in part]
+            assert [(conv.in_channels, conv.out_channels) for conv in convs] == changes
+            levels = (tae.encoder if part is tae.encoder.downsamples else tae.decoder).levels
+            assert [level.blocks[0].norm1.num_channels for level in levels] == entries
+
+
+@pytest.mark.parametrize("blocks", ["encoder_blocks", "decoder_blocks"])
+def test_a_width_without_a_block_to_change_in_is_refused(blocks: str) -> None:
+    with pytest.raises(ValueError, match="none goes from 8 to 12 and back"):
+        TAEConfig.model_validate({**LATENT_DIFFUSION.model_dump(), blocks: (1, 1, 0, 0)})

@@ -1,6 +1,7 @@
 """The temporal autoencoder of Movie Gen: video to latent and back."""
 
 from moviegen_tae.config import TAEConfig, preset
+from moviegen_tae.inflate import inflate, inflate_pretrained
 from moviegen_tae.losses import PerceptualFn, TAELoss, TAELossParts, TAELossWeights, outlier_penalty
 from moviegen_tae.model import TAE, Posterior
 from moviegen_tae.weights import from_pretrained, locate, save
@@ -14,6 +15,8 @@ __all__ = [
     "TAELossParts",
     "TAELossWeights",
     "from_pretrained",
+    "inflate",
+    "inflate_pretrained",
     "locate",
     "outlier_penalty",
     "preset",

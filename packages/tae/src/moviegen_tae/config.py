@@ -28,6 +28,12 @@ class TAEConfig(ArchConfig):
         resampling_shortcuts: whether a path without parameters runs around every change of resolution (DC-AE,
             arXiv 2410.10733). False in the paper; it trains in fewer steps. Of two neighbouring widths, one
             must then divide what the other folds or unfolds to.
+        width_changes_in: where one level's width becomes the next one's: in the convolution that changes the
+            resolution, or in the first residual block after it, which must then be there. The second is the
+            latent-diffusion autoencoder's way.
+        latent_projection: whether a 1x1 convolution stands before the decoder, as in the latent-diffusion
+            autoencoders that have `post_quant_conv`. Its bias could not be folded into the 3x3 convolution
+            that follows, whose padding is 0 and not that bias.
     """
 
     channels: tuple[_Width, _Width, _Width, _Width]
@@ -37,6 +43,8 @@ class TAEConfig(ArchConfig):
     patch_size: Literal[1, 2, 4] = 1
     norm_groups: int = Field(default=32, ge=1, le=256)
     resampling_shortcuts: bool = False
+    width_changes_in: Literal["resampling", "blocks"] = "resampling"
+    latent_projection: bool = False
 
     @model_validator(mode="after")
     def _groups_divide_widths(self) -> Self:
@@ -53,11 +61,25 @@ class TAEConfig(ArchConfig):
             self.channels, self.channels[1:], self.spatial_halvings, strict=False
         ):
             folded = shallow * (8 if halved else 2)
-            if self.resampling_shortcuts and folded % deep:
+            changes = self.width_changes_in == "resampling"
+            if self.resampling_shortcuts and changes and folded % deep:
                 raise ValueError(
                     f"with resampling_shortcuts a width must divide what the one before folds to: "
                     f"{deep} does not divide {folded}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_are_there_to_change_widths(self) -> Self:
+        if self.width_changes_in == "blocks":
+            for shallow, deep, encoding, decoding in zip(
+                self.channels, self.channels[1:], self.encoder_blocks[1:], self.decoder_blocks, strict=False
+            ):
+                if shallow != deep and not (encoding and decoding):
+                    raise ValueError(
+                        f"with width_changes_in blocks, a level needs a residual block to change its width "
+                        f"in: none goes from {shallow} to {deep} and back"
+                    )
         return self
 
     @property
@@ -79,7 +101,10 @@ class TAEConfig(ArchConfig):
 _PRESETS = {
     # The latent-diffusion image autoencoder that the paper starts from; its sizes are not printed there.
     "paper": TAEConfig(
-        channels=(128, 256, 512, 512), encoder_blocks=(2, 2, 2, 2), decoder_blocks=(3, 3, 3, 3)
+        channels=(128, 256, 512, 512),
+        encoder_blocks=(2, 2, 2, 2),
+        decoder_blocks=(3, 3, 3, 3),
+        width_changes_in="blocks",
     ),
     # Ours: 3 GFLOP for a clip of 16 x 64 x 64 there and back, so that two CPU cores train it in an hour.
     "miniature": TAEConfig(

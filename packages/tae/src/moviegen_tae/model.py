@@ -40,11 +40,13 @@ class Posterior:
 
 
 class _Level(nn.Module):
-    """Residual blocks of one width and resolution."""
+    """Residual blocks of one resolution; the first may change the width."""
 
-    def __init__(self, channels: int, blocks: int, groups: int) -> None:
+    def __init__(self, in_channels: int, channels: int, blocks: int, groups: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(ResBlock(channels, channels, groups) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            ResBlock(channels if i else in_channels, channels, groups) for i in range(blocks)
+        )
 
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
         for block in self.blocks:
@@ -73,12 +75,15 @@ class Encoder(nn.Module):
     def __init__(self, config: TAEConfig) -> None:
         super().__init__()
         widths, groups = config.channels, config.norm_groups
+        # The width that each level begins with.
+        entries = (widths[0], *(widths[:-1] if config.width_changes_in == "blocks" else widths[1:]))
         self.conv_in = SpaceTimeConv(3 * config.patch_size**2, widths[0])
         self.levels = nn.ModuleList(
-            _Level(width, blocks, groups) for width, blocks in zip(widths, config.encoder_blocks, strict=True)
+            _Level(entry, width, blocks, groups)
+            for entry, width, blocks in zip(entries, widths, config.encoder_blocks, strict=True)
         )
         self.downsamples = nn.ModuleList(
-            Downsample(widths[i], widths[i + 1], config.spatial_halvings[i], config.resampling_shortcuts)
+            Downsample(widths[i], entries[i + 1], config.spatial_halvings[i], config.resampling_shortcuts)
             for i in range(LEVELS - 1)
         )
         self.middle = _Middle(widths[-1], groups)
@@ -103,20 +108,26 @@ class Decoder(nn.Module):
     def __init__(self, config: TAEConfig) -> None:
         super().__init__()
         widths, groups = config.channels, config.norm_groups
-        self.conv_in = SpaceTimeConv(config.latent_channels, widths[-1])
+        # The width that each level begins with; the decoder goes from the last level to the first.
+        entries = (*(widths[1:] if config.width_changes_in == "blocks" else widths[:-1]), widths[-1])
+        latents = config.latent_channels
+        self.latent_projection = nn.Conv2d(latents, latents, 1) if config.latent_projection else nn.Identity()
+        self.conv_in = SpaceTimeConv(latents, widths[-1])
         self.middle = _Middle(widths[-1], groups)
         self.levels = nn.ModuleList(
-            _Level(width, blocks, groups) for width, blocks in zip(widths, config.decoder_blocks, strict=True)
+            _Level(entry, width, blocks, groups)
+            for entry, width, blocks in zip(entries, widths, config.decoder_blocks, strict=True)
         )
         self.upsamples = nn.ModuleList(
-            Upsample(widths[i + 1], widths[i], config.spatial_halvings[i], config.resampling_shortcuts)
+            Upsample(widths[i + 1], entries[i], config.spatial_halvings[i], config.resampling_shortcuts)
             for i in range(LEVELS - 1)
         )
         self.norm_out = nn.GroupNorm(groups, widths[0], eps=1e-6)
         self.conv_out = SpaceTimeConv(widths[0], 3 * config.patch_size**2)
 
     def forward(self, z_NCHW: Tensor, frames: int) -> Tensor:
-        x_NCHW = self.middle(self.conv_in(z_NCHW, frames), frames)
+        x_NCHW = self.conv_in(self.latent_projection(z_NCHW), frames)
+        x_NCHW = self.middle(x_NCHW, frames)
         for i in reversed(range(LEVELS)):
             x_NCHW = self.levels[i](x_NCHW, frames)
             if i > 0:
