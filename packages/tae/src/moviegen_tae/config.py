@@ -115,6 +115,15 @@ _PRESETS = {
         norm_groups=8,
         resampling_shortcuts=True,
     ),
+    # Ours: for real and animated films of any kind, at 20 MB and a size that two CPU cores train in an evening.
+    "clips": TAEConfig(
+        channels=(24, 96, 192, 192),
+        encoder_blocks=(0, 1, 2, 0),
+        decoder_blocks=(1, 2, 2, 0),
+        patch_size=2,
+        norm_groups=8,
+        resampling_shortcuts=True,
+    ),
 }
 
 
