@@ -132,13 +132,13 @@ def _like_first_latent(latents: Iterable[VideoLatent]) -> Iterator[VideoLatent]:
         first = first or own
         if own != first:
             raise ValueError(
-                f"every latent of a stream must have the batch, channels, height, width, stride and fps of the "
-                f"first, {first}, not {own}"
+                f"every latent of a stream must have the batch, channels, height, width, stride and fps of "
+                f"the first, {first}, not {own}"
             )
         if ended:
             raise ValueError(
-                f"only the last latent of a stream may stand for a number of frames that is not a multiple of "
-                f"{latent.stride.time}"
+                f"only the last latent of a stream may stand for a number of frames that is not a multiple "
+                f"of {latent.stride.time}"
             )
         ended = latent.num_frames % latent.stride.time != 0
         yield latent

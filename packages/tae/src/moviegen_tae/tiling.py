@@ -1,8 +1,8 @@
 """Long and large videos in tiles (paper, section 3.1.1): how they are cut, and how they are joined again.
 
-Along each axis tile i fades out linearly over what it shares with tile i + 1, which fades in; so the weights of
-all tiles sum to one everywhere. Weights of rows, columns and frames multiply: strips of tiles are joined along
-columns, pictures of strips along rows, videos of these along time.
+Along each axis tile i fades out linearly over what it shares with tile i + 1, which fades in; so the weights
+of all tiles sum to one everywhere. Weights of rows, columns and frames multiply: tiles are joined along
+columns to strips, strips along rows to pictures, pictures along time to the video.
 
 Legend: B batch, C channels, T frames, H rows, W columns; lower-case t, h, w on the latent's grid.
 """
@@ -49,11 +49,12 @@ class Tiling:
             axes.append(("side", "side", self.side))
         for axis, name, size in axes:
             overlap: int = getattr(self, f"{axis}_overlap")
+            half = size // 2
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, not {size}")
             # More than half, and three tiles would meet in one place.
-            if not 0 <= 2 * overlap <= size:
-                raise ValueError(f"{axis}_overlap must be from 0 to half of {name}, {size // 2}, not {overlap}")
+            if not 0 <= overlap <= half:
+                raise ValueError(f"{axis}_overlap must be from 0 to half of {name}, {half}, not {overlap}")
 
     @classmethod
     def for_budget(cls, num_bytes: int, tae: TAE, shape: VideoShape) -> Self:
@@ -80,7 +81,8 @@ class Tiling:
             if tiling.peak_bytes(tae, shape) <= num_bytes:
                 return tiling
         raise ValueError(
-            f"num_bytes must be at least {tiling.peak_bytes(tae, shape)} for a clip of {shape}, not {num_bytes}"
+            f"num_bytes must be at least {tiling.peak_bytes(tae, shape)} for a clip of {shape}, "
+            f"not {num_bytes}"
         )
 
     def peak_bytes(self, tae: TAE, shape: VideoShape) -> int:
@@ -127,10 +129,9 @@ def _itemsize(tae: TAE) -> int:
 
 
 def spans(length: int, size: int, overlap: int) -> list[slice]:
-    """Where tiles lie along an axis; the last ends with it, and is longer than the overlap if it has company."""
-    return [
-        slice(start, min(start + size, length)) for start in range(0, max(length - overlap, 1), size - overlap)
-    ]
+    """Where tiles lie along an axis; the last ends with it, and is longer than the overlap if not alone."""
+    starts = range(0, max(length - overlap, 1), size - overlap)
+    return [slice(start, min(start + size, length)) for start in starts]
 
 
 def fade(length: int) -> Tensor:
@@ -143,7 +144,7 @@ def fade(length: int) -> Tensor:
 
 
 def joined(tiles: Iterator[Tensor], dim: int, overlap: int) -> Iterator[Tensor]:
-    """Parts of one tensor, in order: tiles along `dim`, blended where the next one overlaps. Tiles are changed.
+    """Parts of one tensor, in order: tiles along `dim`, blended where they overlap. Tiles are changed.
 
     A tile is given out when the next one is there, so two are held.
     """
