@@ -4,6 +4,8 @@ from moviegen_tae.config import TAEConfig, preset
 from moviegen_tae.inflate import inflate, inflate_pretrained
 from moviegen_tae.losses import PerceptualFn, TAELoss, TAELossParts, TAELossWeights, outlier_penalty
 from moviegen_tae.model import TAE, Posterior
+from moviegen_tae.streaming import decode_stream, decode_tiled, encode_stream, encode_tiled
+from moviegen_tae.tiling import Tiling
 from moviegen_tae.weights import from_pretrained, locate, save
 
 __all__ = [
@@ -14,6 +16,11 @@ __all__ = [
     "TAELoss",
     "TAELossParts",
     "TAELossWeights",
+    "Tiling",
+    "decode_stream",
+    "decode_tiled",
+    "encode_stream",
+    "encode_tiled",
     "from_pretrained",
     "inflate",
     "inflate_pretrained",

@@ -191,12 +191,14 @@ def fold_shortcut(x_NCHW: Tensor, frames: int, scale: int, channels: int) -> Ten
     Returns:
         (B*ceil(T/2), channels, H / scale, W / scale).
     """
-    x_BTCHW = x_NCHW.unflatten(0, (-1, frames))
+    x_BTCHW = x_NCHW.reshape(-1, frames, *x_NCHW.shape[1:])
     if frames % 2:
         x_BTCHW = torch.cat([x_BTCHW, x_BTCHW[:, -1:]], dim=1)
     folded = rearrange(x_BTCHW, "b (t s) c (h p) (w q) -> (b t) (c s p q) h w", s=2, p=scale, q=scale)
     group = folded.shape[1] // channels
-    return folded.unflatten(1, (channels, group)).sum(dim=2) * group**-0.5
+    grouped = folded.reshape(-1, channels, group, *folded.shape[2:])
+    out: Tensor = grouped.sum(dim=2) * group**-0.5
+    return out
 
 
 def unfold_shortcut(x_NCHW: Tensor, scale: int, channels: int) -> Tensor:

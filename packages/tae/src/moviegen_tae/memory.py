@@ -1,13 +1,14 @@
 """Peak memory of the autoencoder without gradients, counted from its architecture.
 
-Every function names the tensors that are alive together where a stage of the forward pass needs most. They are
-counted in values, of one clip; weights, tensors handed in, and what a convolution's library takes for itself
-are not in it. Attention is taken to keep no scores, as fused kernels do.
+Every function names the tensors that are alive together where a stage of the forward pass needs most. They
+are counted in values, of one clip; weights, tensors handed in, and what a convolution's library takes for
+itself are not in it. Attention is taken to keep no scores, as fused kernels do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from moviegen_core import VideoShape
 
@@ -21,7 +22,7 @@ def encoder_peak(config: TAEConfig, tile: VideoShape) -> int:
     levels = _levels(config, tile)
     stages = [3 * levels[0].values + levels[0].padding, _middle(levels[-1])]
     stages += [_blocks(level, count) for level, count in zip(levels, config.encoder_blocks, strict=True)]
-    for shallow, deep in zip(levels, levels[1:], strict=False):
+    for shallow, deep in pairwise(levels):
         shrunk = deep.channels * shallow.frames * deep.area
         padded = shallow.channels * shallow.frames * (shallow.height + 1) * (shallow.width + 1)
         stages.append(shallow.values + padded + shrunk)
@@ -38,9 +39,9 @@ def decoder_peak(config: TAEConfig, tile: VideoShape) -> int:
     levels = _levels(config, tile)
     stages = [_middle(levels[-1]), 3 * levels[0].values, 2 * levels[0].values + 3 * pixels]
     stages += [_blocks(level, count) for level, count in zip(levels, config.decoder_blocks, strict=True)]
-    for shallow, deep in zip(levels, levels[1:], strict=False):
+    for shallow, deep in pairwise(levels):
         grown = deep.channels * deep.frames * shallow.area if shallow.area > deep.area else 0
-        # Repeated frames, the same padded along time, output; a shortcut adds two copies after the padding goes.
+        # Repeated frames, these padded along time, output; a shortcut adds two copies after the padding.
         made = 4 * shallow.values if config.resampling_shortcuts else 3 * shallow.values + shallow.padding
         stages.append(deep.values + grown + made)
     latent = config.latent_channels * tile.positions
@@ -94,5 +95,5 @@ def _blocks(level: _Level, count: int) -> int:
 
 
 def _middle(level: _Level) -> int:
-    """Attention along time: two inputs, what its spatial part read, norm, layout, q, k, v, read-out, output."""
+    """Attention along time: two inputs, what its spatial part read, norm, layout, q, k, v, read, output."""
     return 10 * level.values

@@ -1,8 +1,12 @@
 """Long and large videos in tiles (paper, section 3.1.1): how they are cut, and how they are joined again.
 
-Along each axis tile i fades out linearly over what it shares with tile i + 1, which fades in; so the weights of
-all tiles sum to one everywhere. Weights of rows, columns and frames multiply: strips of tiles are joined along
-columns, pictures of strips along rows, videos of these along time.
+Along each axis tile i fades out linearly over what it shares with tile i + 1, which fades in; so the weights
+of all tiles sum to one everywhere. Weights of rows, columns and frames multiply: tiles are joined along
+columns to strips, strips along rows to pictures, pictures along time to the video.
+
+Along time every tile has the full length but the last, which is as long as what is left: whoever streams does
+not know how much is to come. Along rows and columns tiles are evened out, since group norm and attention see
+one tile of a picture, and a thin last one would differ most from the whole.
 
 Legend: B batch, C channels, T frames, H rows, W columns; lower-case t, h, w on the latent's grid.
 """
@@ -11,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import torch
-from moviegen_core import Stride, VideoClip, VideoLatent, VideoShape
+from moviegen_core import Stride, VideoAutoencoder, VideoClip, VideoLatent, VideoShape
 from torch import Tensor
 
 from moviegen_tae.memory import decoder_peak, encoder_peak
@@ -25,17 +30,17 @@ from moviegen_tae.model import TAE
 class Tiling:
     """Size of the tiles and of what neighbours share, in latent positions: 1 is 8 frames or 8 pixels.
 
-    The last tile along an axis is as long as what is left. The defaults along time are the paper's. It does
-    not tile rows and columns; our default there is the overlap that it has along time.
+    The defaults along time are the paper's. It does not tile rows and columns; our default there is the
+    overlap that it has along time.
 
     Args:
         frames: length of a tile.
         frame_overlap: shared by neighbours along time when decoding; when encoding they share nothing.
-        side: rows, and columns, of a tile; None: whole pictures.
-        side_overlap: rows or columns shared by neighbours.
+        side: most rows, and columns, of a tile; None: whole pictures.
+        side_overlap: rows or columns shared by neighbours, there and back; unused for whole pictures.
 
     Raises:
-        ValueError: a tile without extent, or an overlap that is negative or more than half of its tile.
+        ValueError: a size that is not a positive integer, or an overlap that is not one from 0 to half of it.
     """
 
     frames: int = 4
@@ -44,16 +49,9 @@ class Tiling:
     side_overlap: int = 2
 
     def __post_init__(self) -> None:
-        axes = [("frame", "frames", self.frames)]
+        _check("frames", self.frames, "frame_overlap", self.frame_overlap)
         if self.side is not None:
-            axes.append(("side", "side", self.side))
-        for axis, name, size in axes:
-            overlap: int = getattr(self, f"{axis}_overlap")
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}")
-            # More than half, and three tiles would meet in one place.
-            if not 0 <= 2 * overlap <= size:
-                raise ValueError(f"{axis}_overlap must be from 0 to half of {name}, {size // 2}, not {overlap}")
+            _check("side", self.side, "side_overlap", self.side_overlap)
 
     @classmethod
     def for_budget(cls, num_bytes: int, tae: TAE, shape: VideoShape) -> Self:
@@ -80,7 +78,8 @@ class Tiling:
             if tiling.peak_bytes(tae, shape) <= num_bytes:
                 return tiling
         raise ValueError(
-            f"num_bytes must be at least {tiling.peak_bytes(tae, shape)} for a clip of {shape}, not {num_bytes}"
+            f"num_bytes must be at least {tiling.peak_bytes(tae, shape)} for a clip of {shape}, "
+            f"not {num_bytes}"
         )
 
     def peak_bytes(self, tae: TAE, shape: VideoShape) -> int:
@@ -114,11 +113,19 @@ class Tiling:
         return _itemsize(tae) * (decoder_peak(tae.config, tile) + 3 * tae.stride.volume * waiting)
 
     def over_side(self, length: int) -> list[slice]:
-        """Where tiles lie along rows or columns."""
-        return spans(length, self.side or length, self.side_overlap if self.side else 0)
+        """Where tiles lie along rows or columns: as few as `side` allows, alike in length to one position."""
+        if self.side is None:
+            return [slice(0, length)]
+        own = length - self.side_overlap  # every tile but the last shares its end
+        count = max(1, -(-own // (self.side - self.side_overlap)))
+        starts = [i * own // count for i in range(count + 1)]
+        return [slice(start, end + self.side_overlap) for start, end in pairwise(starts)]
 
     def _largest_tile(self, latent: VideoShape) -> VideoShape:
-        height, width = (min(self.side or extent, extent) for extent in (latent.height, latent.width))
+        height, width = (
+            max(span.stop - span.start for span in self.over_side(extent))
+            for extent in (latent.height, latent.width)
+        )
         return VideoShape(min(self.frames, latent.frames), height, width)
 
 
@@ -126,11 +133,14 @@ def _itemsize(tae: TAE) -> int:
     return tae.latent_mean.element_size()
 
 
-def spans(length: int, size: int, overlap: int) -> list[slice]:
-    """Where tiles lie along an axis; the last ends with it, and is longer than the overlap if it has company."""
-    return [
-        slice(start, min(start + size, length)) for start in range(0, max(length - overlap, 1), size - overlap)
-    ]
+def _check(size_name: str, size: int, overlap_name: str, overlap: int) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"{size_name} must be a positive integer, not {size!r}")
+    half = size // 2
+    if isinstance(overlap, bool) or not isinstance(overlap, int) or not 0 <= overlap <= half:
+        raise ValueError(
+            f"{overlap_name} must be an integer from 0 to half of {size_name}, {half}, not {overlap!r}"
+        )
 
 
 def fade(length: int) -> Tensor:
@@ -143,7 +153,7 @@ def fade(length: int) -> Tensor:
 
 
 def joined(tiles: Iterator[Tensor], dim: int, overlap: int) -> Iterator[Tensor]:
-    """Parts of one tensor, in order: tiles along `dim`, blended where the next one overlaps. Tiles are changed.
+    """Parts of one tensor, in order: tiles along `dim`, blended where they overlap. Tiles are changed.
 
     A tile is given out when the next one is there, so two are held.
     """
@@ -162,21 +172,23 @@ def joined(tiles: Iterator[Tensor], dim: int, overlap: int) -> Iterator[Tensor]:
 
 def collected(parts: Iterator[Tensor], dim: int, length: int) -> Tensor:
     """Parts side by side along `dim`, `length` in all; a single part is given back as it is."""
-    part = next(parts)
-    if part.shape[dim] == length:
-        return part
-    whole = part.new_empty([*part.shape[:dim], length, *part.shape[dim + 1 :]])
-    start, remaining = 0, length
-    while remaining:
-        whole.narrow(dim, start, part.shape[dim]).copy_(part)
-        start, remaining = start + part.shape[dim], remaining - part.shape[dim]
+    whole: Tensor | None = None
+    start = 0
+    for part in parts:
+        extent = part.shape[dim]
+        if extent == length:
+            return part
+        if whole is None:
+            whole = part.new_empty([*part.shape[:dim], length, *part.shape[dim + 1 :]])
+        whole.narrow(dim, start, extent).copy_(part)
+        start += extent
         del part  # or it would be alive while the next one is computed
-        if remaining:
-            part = next(parts)
+    assert whole is not None
     return whole
 
 
-def encode_picture(tae: TAE, clip: VideoClip, tiling: Tiling) -> Tensor:
+@torch.no_grad()
+def encode_picture(tae: VideoAutoencoder, clip: VideoClip, tiling: Tiling) -> Tensor:
     """Latent values (B, C, t, h, w) of a stretch of time, tiled along rows and columns."""
     stride = tae.stride
 
@@ -187,7 +199,8 @@ def encode_picture(tae: TAE, clip: VideoClip, tiling: Tiling) -> Tensor:
     return _joined_picture(encoded, stride.latent(clip.shape), tiling, Stride(1, 1, 1))
 
 
-def decode_picture(tae: TAE, latent: VideoLatent, tiling: Tiling) -> Tensor:
+@torch.no_grad()
+def decode_picture(tae: VideoAutoencoder, latent: VideoLatent, tiling: Tiling) -> Tensor:
     """Frames (B, 3, T, H, W) of a stretch of time, tiled along rows and columns."""
 
     def decoded(rows: slice, columns: slice) -> Tensor:
