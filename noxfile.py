@@ -21,7 +21,7 @@ FOLDERS = [
 PROJECTS = {folder.name: folder for folder in FOLDERS}
 PACKAGES = [name for name, folder in PROJECTS.items() if folder.parent.name == "packages"]
 # Import names that differ from the name of their distribution.
-MODULE_NAMES = "pillow=PIL,pyyaml=yaml"
+MODULE_NAMES = "pillow=PIL,pyyaml=yaml,resvg-py=resvg_py"
 
 nox.needs_version = ">=2026.1"
 nox.options.default_venv_backend = "uv"
