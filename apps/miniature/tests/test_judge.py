@@ -15,12 +15,7 @@ from moviegen_miniature.judge.networks import CROP, Networks, Place, cropped, to
 from moviegen_miniature.judge.report import Row, patches, validation, wilson
 from moviegen_miniature.judge.scoring import gradient_energy, save_judge
 from moviegen_miniature.judge.training import train_judge
-from moviegen_miniature.judge.trials import (
-    peak_signal_to_noise,
-    prompts,
-    real_clips,
-    structural_similarity,
-)
+from moviegen_miniature.judge.trials import prompts, real_clips
 from moviegen_miniature.render import render
 from moviegen_miniature.scene import MOTIONS, Performer, Scene
 from moviegen_miniature.sets import SETTINGS
@@ -52,12 +47,6 @@ def test_table_counts_each_fact_and_all_together() -> None:
     assert len({len(line) for line in lines}) == 1
 
 
-def test_signal_to_noise_of_a_known_error() -> None:
-    true = np.full((2, 16, 16, 3), 100, np.uint8)
-    assert peak_signal_to_noise(true, true) == 100.0
-    assert peak_signal_to_noise(true, true + np.uint8(10)) == pytest.approx(20 * np.log10(25.5))
-
-
 def test_real_videos_are_cut_into_whole_clips_of_the_stage(tmp_path: Path) -> None:
     grey = np.arange(40, dtype=np.uint8)[:, None, None, None] * 6
     frames = np.broadcast_to(grey, (40, 72, 96, 3))
@@ -68,16 +57,6 @@ def test_real_videos_are_cut_into_whole_clips_of_the_stage(tmp_path: Path) -> No
     write_clip(frames[:15], 8.0, tmp_path / "short.mp4")
     with pytest.raises(ValueError, match="gives 15 frames at 8 a second; a clip has 16"):
         real_clips(tmp_path / "short.mp4", 8)
-
-
-def test_similarity_of_equal_flat_and_inverted_frames() -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    assert structural_similarity(noise, noise) == pytest.approx(1)
-    assert structural_similarity(noise, 255 - noise) < -0.9
-    flat, other = np.full_like(noise, 100), np.full_like(noise, 120)
-    small = (0.01 * 255) ** 2
-    expected = (2 * 100 * 120 + small) / (100**2 + 120**2 + small)
-    assert structural_similarity(flat, other) == pytest.approx(expected)
 
 
 def test_a_crop_shows_what_stands_at_the_place() -> None:

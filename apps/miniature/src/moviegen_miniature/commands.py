@@ -253,13 +253,9 @@ class Real:
             raise ValueError("give at least one video file")
         import moviegen_tae
         import numpy as np
+        from moviegen_runtime.metrics import psnr, ssim
 
-        from moviegen_miniature.judge.trials import (
-            peak_signal_to_noise,
-            real_clips,
-            rebuilt,
-            structural_similarity,
-        )
+        from moviegen_miniature.judge.trials import real_clips, rebuilt
         from moviegen_miniature.scene import Scene
 
         tae = moviegen_tae.from_pretrained(self.tae).eval()
@@ -268,9 +264,8 @@ class Real:
             true = real_clips(path, self.clips)
             pairs = [(clip, rebuilt(tae, clip, Scene.fps)) for clip in true]
             shown += pairs[0]
-            psnr = np.mean([peak_signal_to_noise(*pair) for pair in pairs])
-            ssim = np.mean([structural_similarity(*pair) for pair in pairs])
-            print(f"{path.name}, {len(pairs)} clips: PSNR {psnr:.2f} dB, SSIM {ssim:.3f}")
+            noise, similarity = (np.mean([metric(*pair) for pair in pairs]) for metric in (psnr, ssim))
+            print(f"{path.name}, {len(pairs)} clips: PSNR {noise:.2f} dB, SSIM {similarity:.3f}")
         if self.sheet is not None:
             _write_sheet(shown, self.sheet)
 

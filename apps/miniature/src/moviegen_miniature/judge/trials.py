@@ -16,8 +16,7 @@ from moviegen_core import VideoAutoencoder, VideoClip
 from moviegen_runtime import Cast, TextToVideoRequest
 from moviegen_runtime.media.frames import to_uint8
 from moviegen_runtime.media.reading import read_clip
-from numpy.typing import NDArray
-from torch import Tensor
+from moviegen_runtime.metrics import Frames, psnr, ssim
 
 from moviegen_miniature.captions import caption
 from moviegen_miniature.casting import Split
@@ -30,10 +29,6 @@ from moviegen_miniature.stage import Stage
 _PROMPT_SEED = 20_000  # of the prompts: other scenes than those of any recipe's validation
 _SEEDS_APART = 1_000_000  # noise seeds of two trials of the same prompts never meet
 _CHUNK = 20
-_SSIM_WINDOW = 11
-_SSIM_DEVIATION = 1.5
-
-Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -112,8 +107,8 @@ def fidelity(judge: Judge, tae: VideoAutoencoder, scenes: Sequence[Scene]) -> Fi
     given = [rebuilt(tae, frames, scene.fps) for frames, scene in zip(true, scenes, strict=True)]
     pairs = list(zip(true, given, strict=True))
     return Fidelity(
-        psnr=float(np.mean([peak_signal_to_noise(*pair) for pair in pairs])),
-        ssim=float(np.mean([structural_similarity(*pair) for pair in pairs])),
+        psnr=float(np.mean([psnr(*pair) for pair in pairs])),
+        ssim=float(np.mean([ssim(*pair) for pair in pairs])),
         verdicts=[judge.score(frames, scene) for frames, scene in zip(given, scenes, strict=True)],
         clips=given,
     )
@@ -133,32 +128,3 @@ def real_clips(path: Path, count: int) -> list[Frames]:
             f"{path} gives {len(read.frames)} frames at {Scene.fps:g} a second; a clip has {length}"
         )
     return list(read.frames[: whole * length].reshape(whole, length, *read.frames.shape[1:]))
-
-
-def peak_signal_to_noise(true: Frames, given: Frames) -> float:
-    """PSNR in dB of 8-bit frames; 100 where they are equal."""
-    error = float(np.mean((true.astype(np.float64) - given.astype(np.float64)) ** 2))
-    return 100.0 if error == 0 else min(100.0, 10 * float(np.log10(255**2 / error)))
-
-
-def structural_similarity(true: Frames, given: Frames) -> float:
-    """SSIM of 8-bit frames (T, H, W, 3): Gaussian window of 11 pixels and deviation 1.5, mean over all."""
-    first, second = (
-        torch.from_numpy(clip).permute(0, 3, 1, 2).flatten(0, 1)[:, None].double() for clip in (true, given)
-    )
-    mean_1, mean_2 = _smoothed(first), _smoothed(second)
-    variance_1 = _smoothed(first * first) - mean_1**2
-    variance_2 = _smoothed(second * second) - mean_2**2
-    covariance = _smoothed(first * second) - mean_1 * mean_2
-    small_1, small_2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    luminance = (2 * mean_1 * mean_2 + small_1) / (mean_1**2 + mean_2**2 + small_1)
-    structure = (2 * covariance + small_2) / (variance_1 + variance_2 + small_2)
-    return float((luminance * structure).mean())
-
-
-def _smoothed(frames_N1HW: Tensor) -> Tensor:
-    along = torch.arange(_SSIM_WINDOW, dtype=torch.float64) - (_SSIM_WINDOW - 1) / 2
-    weights = torch.exp(-((along / _SSIM_DEVIATION) ** 2) / 2)
-    weights = weights / weights.sum()
-    down = torch.nn.functional.conv2d(frames_N1HW, weights[None, None, :, None])
-    return torch.nn.functional.conv2d(down, weights[None, None, None])

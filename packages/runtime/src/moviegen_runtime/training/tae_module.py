@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from moviegen_runtime.data.order import permutation
 from moviegen_runtime.data.source import ClipSource
 from moviegen_runtime.features.efficientnet_lite import PerceptualDistance, load_efficientnet_lite
+from moviegen_runtime.metrics import clip_psnr
 from moviegen_runtime.training.clips import ClipBatch, collate_clips, open_clips
 from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.preview import save_comparison
@@ -95,9 +96,9 @@ class TAEModule(TrainingModule[TAE]):
             reconstruction = self.ema.model.decode(self.ema.model.encode(clip))
             if not videos:
                 save_comparison(clip.frames[:_PREVIEW_CLIPS], reconstruction.frames[:_PREVIEW_CLIPS], preview)
-            videos.append(_psnr(reconstruction.frames, clip.frames))
+            videos.append(clip_psnr(reconstruction.frames, clip.frames))
             image = VideoClip(clip.frames[:, :, :1], clip.fps)
-            images.append(_psnr(self.ema.model.decode(self.ema.model.encode(image)).frames, image.frames))
+            images.append(clip_psnr(self.ema.model.decode(self.ema.model.encode(image)).frames, image.frames))
             deviations.append((0.5 * self.ema.model.posterior(clip).log_variance).exp().mean())
         return {
             "psnr": float(torch.cat(videos).mean()),
@@ -125,9 +126,3 @@ class TAEModule(TrainingModule[TAE]):
 
 def _perceptual_distance() -> PerceptualDistance:
     return PerceptualDistance(load_efficientnet_lite()).requires_grad_(False)
-
-
-def _psnr(prediction: Tensor, target: Tensor) -> Tensor:
-    """(B,) peak signal to noise ratio in dB of (B, 3, T, H, W) in [-1, 1]; the prediction is clamped."""
-    error = (prediction.clamp(-1, 1) - target).square().flatten(1).mean(dim=1)
-    return 10 * torch.log10(4.0 / error.clamp_min(1e-10))
