@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from moviegen_core import VideoClip
 from moviegen_runtime.media.frames import contact_sheet, to_uint8
 from moviegen_runtime.metrics import Comparison, psnr, ssim
-from moviegen_tae import TAE, Tiling, decode_tiled, encode_tiled
+from moviegen_tae import TAE, LinearCode, Tiling, decode_tiled, encode_tiled, principal_components
 from numpy.typing import NDArray
 from torch import Tensor
 
-from moviegen_clips.linear import LinearCode, cosine_code, principal_components
+from moviegen_clips.linear import cosine_code
 from moviegen_clips.material import open_shelf
 from moviegen_clips.source import open_clips
 
@@ -51,7 +51,8 @@ class Row:
 def coders(tae: TAE, tiling: Tiling, cache: Path, fit_clips: int, fit_size: int) -> dict[str, Coder]:
     """The autoencoder, the principal components of training clips, and the cosines, in this order."""
     source = open_clips(cache=str(cache), num_clips=fit_clips, size=fit_size)
-    components = principal_components(_scaled(source[i].frames) for i in range(fit_clips))
+    clips = (_scaled(source[i].frames) for i in range(fit_clips))
+    components = principal_components(clips, tae.latent_channels)
     return {
         "autoencoder": lambda frames: _through_tae(tae, tiling, frames),
         "16 principal components": lambda frames: _through_linear(components, frames),
@@ -131,7 +132,9 @@ def _through_tae(tae: TAE, tiling: Tiling, frames: Frames) -> Frames:
 
 
 def _through_linear(code: LinearCode, frames: Frames) -> Frames:
-    return to_uint8(VideoClip(code.coded(_scaled(frames))[None], _FPS))[0]
+    T, H, W = frames.shape[:3]
+    given = code.decode(code.encode(_scaled(frames)[None]))[:, :, :T, :H, :W]
+    return to_uint8(VideoClip(given, _FPS))[0]
 
 
 def _scaled(frames: Frames) -> Tensor:

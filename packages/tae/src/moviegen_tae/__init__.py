@@ -2,6 +2,7 @@
 
 from moviegen_tae.config import TAEConfig, preset
 from moviegen_tae.inflate import inflate, inflate_pretrained
+from moviegen_tae.linear import LinearCode, principal_components
 from moviegen_tae.losses import PerceptualFn, TAELoss, TAELossParts, TAELossWeights, outlier_penalty
 from moviegen_tae.model import TAE, Posterior
 from moviegen_tae.streaming import decode_stream, decode_tiled, encode_stream, encode_tiled
@@ -10,6 +11,7 @@ from moviegen_tae.weights import from_pretrained, locate, save
 
 __all__ = [
     "TAE",
+    "LinearCode",
     "PerceptualFn",
     "Posterior",
     "TAEConfig",
@@ -27,5 +29,6 @@ __all__ = [
     "locate",
     "outlier_penalty",
     "preset",
+    "principal_components",
     "save",
 ]

@@ -15,6 +15,10 @@ from torch import Tensor, nn
 
 from moviegen_tae.config import LEVELS, TAEConfig
 from moviegen_tae.layers import Downsample, ResBlock, SpaceTimeAttention, SpaceTimeConv, Upsample
+from moviegen_tae.linear import BLOCK_VALUES, LinearCode
+
+_FIRST_LOG_VARIANCE = -5.0
+"""Of the posterior around a linear code before training; ours: noise that the code hardly feels."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,24 @@ class Decoder(nn.Module):
         return y
 
 
+class _CodeBuffers(nn.Module):
+    """A `LinearCode` that is saved with the weights and not trained; before one is set it codes all as 0."""
+
+    mean: Tensor
+    basis: Tensor
+    std: Tensor
+
+    def __init__(self, kept: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(BLOCK_VALUES))
+        self.register_buffer("basis", torch.zeros(kept, BLOCK_VALUES))
+        self.register_buffer("std", torch.ones(kept))
+
+    @property
+    def code(self) -> LinearCode:
+        return LinearCode(self.mean, self.basis, self.std)
+
+
 class TAE(nn.Module):
     """Temporal autoencoder: any number of frames, rows and columns in multiples of 8; an image is one frame.
 
@@ -154,6 +176,9 @@ class TAE(nn.Module):
         self.decoder = Decoder(config)
         self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
         self.register_buffer("latent_std", torch.ones(config.latent_channels))
+        self.linear_code = _CodeBuffers(config.latent_channels) if config.linear_code else None
+        if config.linear_code:
+            self._add_nothing()
 
     @property
     def stride(self) -> Stride:
@@ -178,6 +203,8 @@ class TAE(nn.Module):
         moments_NCHW = self.encoder(x_NCHW, clip.shape.frames)
         moments = rearrange(moments_NCHW, "(b t) c h w -> b c t h w", t=latent.frames)
         mean, log_variance = moments.chunk(2, dim=1)
+        if self.linear_code is not None:
+            mean = mean + self.linear_code.code.encode(clip.frames)
         return Posterior(mean, log_variance.clamp(-30.0, 20.0))
 
     def encode(self, clip: VideoClip) -> VideoLatent:
@@ -209,6 +236,8 @@ class TAE(nn.Module):
         x_NCHW = self.decoder(z_NCHW, z.shape[2])
         p = self.config.patch_size
         frames: Tensor = rearrange(x_NCHW, "(b t) (c p q) h w -> b c t (h p) (w q)", b=z.shape[0], p=p, q=p)
+        if self.linear_code is not None:
+            frames = frames + self.linear_code.code.decode(z)
         return frames[:, :, : clip_shape.frames]
 
     def normalise(self, mean: Tensor) -> Tensor:
@@ -232,3 +261,29 @@ class TAE(nn.Module):
             raise ValueError("mean and std must be finite, and std positive")
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(std)
+
+    def set_linear_code(self, code: LinearCode) -> None:
+        """Set what runs beside the network; with new weights the model is then that code and nothing else.
+
+        Raises:
+            ValueError: the architecture has no `linear_code`, or this one has another shape or is not finite.
+        """
+        if self.linear_code is None:
+            raise ValueError("this autoencoder has no linear code: its config says linear_code=False")
+        for name in ("mean", "basis", "std"):
+            given, own = getattr(code, name), getattr(self.linear_code, name)
+            if given.shape != own.shape or not bool(torch.isfinite(given).all()):
+                raise ValueError(
+                    f"{name} must be finite and of shape {tuple(own.shape)}, not {tuple(given.shape)}"
+                )
+            own.copy_(given)
+
+    def _add_nothing(self) -> None:
+        """Let the network start by adding 0 to the linear code."""
+        for last in (self.encoder.conv_out.spatial, self.decoder.conv_out.spatial):
+            nn.init.zeros_(last.weight)
+            assert last.bias is not None
+            nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            assert self.encoder.conv_out.spatial.bias is not None
+            self.encoder.conv_out.spatial.bias[self.latent_channels :] = _FIRST_LOG_VARIANCE

@@ -51,6 +51,9 @@ class TrainingModule(L.LightningModule, Generic[ModelT]):
     def validate(self, preview: Path) -> dict[str, float]:
         """Figures of the averaged weights on held-out data; writes a picture, if it has one, to `preview`."""
 
+    def prepare(self) -> None:
+        """What the model takes from its data before the first step of a training that starts from nothing."""
+
     @abstractmethod
     def export(self, folder: Path) -> None:
         """Write the averaged weights in the weights format."""

@@ -99,6 +99,7 @@ def _beginning(folder: RunFolder, module: TrainingModule[Any], done: int, init: 
         load_initial(module, init)
         entry, text = {"from": str(init)}, f"starting from {init} with a fresh optimizer"
     else:
+        module.prepare()
         entry, text = {"from": "nothing"}, "starting from nothing"
     folder.write_log({"step": done, "event": "start", **entry})
     parameters = sum(p.numel() for p in module.model.parameters())

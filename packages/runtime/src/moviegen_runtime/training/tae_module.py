@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from moviegen_core import VideoClip
-from moviegen_tae import TAE, TAEConfig, TAELoss, TAELossWeights, save
+from moviegen_tae import TAE, TAEConfig, TAELoss, TAELossWeights, principal_components, save
 from torch import Tensor, nn
 
 from moviegen_runtime.data.order import permutation
@@ -107,16 +107,30 @@ class TAEModule(TrainingModule[TAE]):
         }
 
     @torch.no_grad()
+    def prepare(self) -> None:
+        """Set the linear code, where there is one, to the principal components of training clips."""
+        if not self.model.config.linear_code:
+            return
+        clips = (frames for batch in self._statistics_batches() for frames in batch.clip().frames.cpu())
+        code = principal_components(clips, self.model.latent_channels)
+        for model in (self.model, self.ema.model):
+            model.set_linear_code(code)
+
+    @torch.no_grad()
     def export(self, folder: Path) -> None:
         """Write the averaged weights with the per-channel statistics of their latents, in float16."""
-        means = []
-        num_clips = min(self.tae_recipe.statistics_clips, len(self.source))
-        chosen = permutation(len(self.source), self.recipe.seed, 0)[:num_clips].tolist()
-        for batch in self._batches(self.source, chosen):
-            means.append(self.ema.model.posterior(batch.clip()).mean.transpose(0, 1).flatten(1))
+        means = [
+            self.ema.model.posterior(batch.clip()).mean.transpose(0, 1).flatten(1)
+            for batch in self._statistics_batches()
+        ]
         values_CP = torch.cat(means, dim=1)
         self.ema.model.set_normalisation(values_CP.mean(dim=1), values_CP.std(dim=1).clamp_min(1e-3))
         save(self.ema.model, folder, dtype=torch.float16)
+
+    def _statistics_batches(self) -> Iterator[ClipBatch]:
+        num_clips = min(self.tae_recipe.statistics_clips, len(self.source))
+        chosen = permutation(len(self.source), self.recipe.seed, 0)[:num_clips].tolist()
+        return self._batches(self.source, chosen)
 
     def _batches(self, source: ClipSource, indices: Sequence[int]) -> Iterator[ClipBatch]:
         collate, size = collate_clips(source), self.recipe.batch_size
