@@ -382,3 +382,18 @@ def test_the_perceptual_term_is_trained_on(tmp_path: Path, tae_recipe: Path) -> 
     )
     assert not torch.equal(without.decoder.conv_out.spatial.weight, with_.decoder.conv_out.spatial.weight)
     assert state(tmp_path / "with")["state_dict"].keys() == state(tmp_path / "without")["state_dict"].keys()
+
+
+def test_a_linear_code_starts_as_principal_components(tae_recipe: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(tae_recipe.read_text())
+    content["architecture"] |= {"linear_code": True}
+    tae_recipe.write_text(yaml.safe_dump(content))
+    Train(
+        tae_recipe, tmp_path / "run", set=["steps=1", "optimizer.lr=1e-12", "optimizer.muon_lr=1e-12"]
+    ).run()
+    tae = moviegen_tae.from_pretrained(tmp_path / "run" / "weights")
+    assert tae.linear_code is not None
+    basis = tae.linear_code.basis
+    torch.testing.assert_close(basis @ basis.T, torch.eye(4), rtol=0, atol=1e-2)  # kept in float16
+    # The latents of what it was fitted on, all clips' or some, have the code's unit scale.
+    assert float((tae.latent_std - 1).abs().max()) < 0.05
