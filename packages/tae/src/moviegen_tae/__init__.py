@@ -1,6 +1,7 @@
 """The temporal autoencoder of Movie Gen: video to latent and back."""
 
 from moviegen_tae.config import TAEConfig, preset
+from moviegen_tae.discriminator import PatchDiscriminator, adaptive_weight, hinge_loss
 from moviegen_tae.inflate import inflate, inflate_pretrained
 from moviegen_tae.losses import PerceptualFn, TAELoss, TAELossParts, TAELossWeights, outlier_penalty
 from moviegen_tae.model import TAE, Posterior
@@ -10,6 +11,7 @@ from moviegen_tae.weights import from_pretrained, locate, save
 
 __all__ = [
     "TAE",
+    "PatchDiscriminator",
     "PerceptualFn",
     "Posterior",
     "TAEConfig",
@@ -17,11 +19,13 @@ __all__ = [
     "TAELossParts",
     "TAELossWeights",
     "Tiling",
+    "adaptive_weight",
     "decode_stream",
     "decode_tiled",
     "encode_stream",
     "encode_tiled",
     "from_pretrained",
+    "hinge_loss",
     "inflate",
     "inflate_pretrained",
     "locate",
