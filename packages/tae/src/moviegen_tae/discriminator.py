@@ -85,5 +85,6 @@ def adaptive_weight(others: Tensor, adversarial: Tensor, last_layer: Tensor) -> 
     """
     (ours,) = torch.autograd.grad(others, last_layer, retain_graph=True)
     (theirs,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
-    ratio = ours.norm() / (theirs.norm() + 1e-4)
-    return ratio.clamp(0.0, _MAX_ADAPTIVE_WEIGHT)
+    norms = [torch.linalg.vector_norm(gradient) for gradient in (ours, theirs)]
+    weight: Tensor = (norms[0] / (norms[1] + 1e-4)).clamp(0.0, _MAX_ADAPTIVE_WEIGHT)
+    return weight
