@@ -265,3 +265,18 @@ def _figure(session: nox.Session, name: str, *options: str) -> None:
     with printed.open("w") as file:
         session.run("python", "-m", "moviegen_miniature", name, *options, stdout=file, stderr=None)
     session.run("python", "tools/figures.py", "README.md", name, str(printed))
+
+
+@nox.session
+def dots(session: nox.Session) -> None:
+    """Not a check: latent dots and the penalty against them, in runs/dots; half an hour of one core.
+
+    Writes the table and the picture of `docs/autoencoder`. The figures depend on the machine's arithmetic.
+    """
+    sync(session, "--all-packages")
+    folders = ["--recipes", str(PROJECTS["train"] / "recipes"), "--out", str(ROOT / "runs" / "dots")]
+    printed = Path(session.create_tmp()) / "dots.txt"
+    with printed.open("w") as file:
+        command = ["python", "-m", "moviegen_train.dots", *folders, "--picture", "docs/images/dots.png"]
+        session.run(*command, *session.posargs, stdout=file, stderr=None)
+    session.run("python", "tools/figures.py", "docs/autoencoder/dots.md", "dots", str(printed))
