@@ -105,6 +105,15 @@ def test_crops_that_the_clips_do_not_have_are_refused() -> None:
         module(crops={"sides": [8], "frames": [9]})
 
 
+def test_frames_that_are_too_small_for_the_discriminator_are_refused_at_once() -> None:
+    large = {**GAME["discriminator"], "layers": 3}
+    assert module(discriminator=large).discriminator is not None  # 24 rows are just enough
+    with pytest.raises(ValueError, match="it needs 24, or fewer layers"):
+        module(discriminator=large, crops={"sides": [24, 16], "frames": [8]})
+    with pytest.raises(ValueError, match="it needs 48, or fewer layers"):
+        module(discriminator={**large, "layers": 4})
+
+
 def test_before_its_start_there_is_no_discriminator() -> None:
     with_, without = module(**GAME), module()
     for name, value in without.model.state_dict().items():

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from moviegen_runtime.features.efficientnet_lite import PerceptualDistance
 from moviegen_runtime.features.vgg_lpips import VggLpips, load_vgg_lpips
+from moviegen_runtime.training.recipe import EfficientNetFeatures, LpipsFeatures
+from moviegen_runtime.training.tae_module import perceptual_distance
 from torch import Tensor, nn
 
 # Configuration D of Simonyan and Zisserman 2014 without its last pooling; M is a pooling.
@@ -149,6 +152,25 @@ def test_a_file_of_the_right_hash_still_runs_no_code(
     torch.save([1, 2], backbone)
     with pytest.raises(ValueError, match="by their names"):
         load_vgg_lpips(backbone, heads, hashlib.sha256(backbone.read_bytes()).hexdigest(), heads_sha256)
+
+
+def test_a_recipe_names_its_files(
+    tmp_path: Path, weights: tuple[Weights, Weights], distance: VggLpips
+) -> None:
+    backbone, heads, backbone_sha256, heads_sha256 = saved(tmp_path, weights)
+    features = LpipsFeatures(
+        kind="vgg_lpips",
+        backbone=backbone,
+        heads=heads,
+        backbone_sha256=backbone_sha256,
+        heads_sha256=heads_sha256,
+    )
+    chosen = perceptual_distance(features)
+    assert torch.equal(chosen(frames(1), frames(1, seed=1)), distance(frames(1), frames(1, seed=1)))
+    published = LpipsFeatures(kind="vgg_lpips", backbone=backbone, heads=heads)
+    with pytest.raises(ValueError, match=rf"SHA-256 is {backbone_sha256}, not 397923af"):
+        perceptual_distance(published)
+    assert isinstance(perceptual_distance(EfficientNetFeatures()), PerceptualDistance)
 
 
 def test_weights_of_another_network_are_refused(weights: tuple[Weights, Weights]) -> None:

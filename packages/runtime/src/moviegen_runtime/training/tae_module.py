@@ -56,14 +56,14 @@ class TAEModule(TrainingModule[TAE]):
         self.source = source
         weights = TAELossWeights(**recipe.loss.model_dump())
         # Held by the loss, which is no module: frozen features have no place in checkpoints.
-        features = _perceptual_distance(recipe.perceptual_features) if weights.perceptual > 0 else None
+        features = perceptual_distance(recipe.perceptual_features) if weights.perceptual > 0 else None
         self.tae_loss = TAELoss(weights, features)
         self.discriminator: PatchDiscriminator | None = None
         if recipe.discriminator is not None:
             plan = recipe.discriminator
             self.discriminator = PatchDiscriminator(plan.channels, plan.layers)
-        if recipe.crops is not None:
-            _check_crops(source[0].frames.shape, recipe)
+        if recipe.crops is not None or self.discriminator is not None:
+            _check_sizes(recipe, source[0].frames.shape, self.discriminator)
         self.held_out = open_clips(recipe.validation.data) if recipe.validation else None
         # Only whole clips go through the compiled functions: one shape, compiled once.
         self._compiled_posterior = self.compiled(self.model.posterior)
@@ -195,17 +195,30 @@ class TAEModule(TrainingModule[TAE]):
             yield collate(indices[first : first + size]).to(self.device)
 
 
-def _check_crops(shape: tuple[int, ...], recipe: TAERecipe) -> None:
-    T, H, W, _ = shape
-    crops = recipe.crops
-    if crops is not None and (max(crops.sides) > min(H, W) or max(crops.frames) > T):
+def _check_sizes(recipe: TAERecipe, shape: tuple[int, ...], discriminator: PatchDiscriminator | None) -> None:
+    """Refuse now what a step in some hours would trip over."""
+    T, H, W = shape[:3]
+    sides, lengths = (
+        ((min(H, W),), (T,)) if recipe.crops is None else (recipe.crops.sides, recipe.crops.frames)
+    )
+    if max(sides) > min(H, W) or max(lengths) > T:
         raise ValueError(
-            f"crops of up to {max(crops.frames)} frames of {max(crops.sides)} x {max(crops.sides)} do not "
-            f"fit into the clips: they have {T} frames of {H} x {W}"
+            f"crops of up to {max(lengths)} frames of {max(sides)} x {max(sides)} do not fit into the clips: "
+            f"they have {T} frames of {H} x {W}"
+        )
+    if discriminator is not None and min(sides) < discriminator.smallest_side:
+        raise ValueError(
+            f"frames of {min(sides)} rows are too small for this discriminator: it needs "
+            f"{discriminator.smallest_side}, or fewer layers"
         )
 
 
-def _perceptual_distance(features: PerceptualFeatures) -> PerceptualFn:
+def perceptual_distance(features: PerceptualFeatures) -> PerceptualFn:
+    """The frozen distance that a recipe names.
+
+    Raises:
+        ValueError: its weights cannot be read, or are not those that were asked for.
+    """
     if isinstance(features, EfficientNetFeatures):
         return PerceptualDistance(load_efficientnet_lite()).requires_grad_(False)
     return load_vgg_lpips(features.backbone, features.heads, features.backbone_sha256, features.heads_sha256)
