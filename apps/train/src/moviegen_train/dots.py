@@ -35,6 +35,8 @@ from PIL import Image
 from torch import Tensor
 
 RADIUS = 3.0
+_CONTROLS = 3
+"""The runs from here on have no part in the comparison."""
 _HELD_OUT_SEED = 1
 _BATCH = 16
 _DRAWN = 6
@@ -180,6 +182,8 @@ class Dots:
     """The PNG: picture, then norms before the finetuning, with the penalty, and without it."""
     pictures: int = 256
     """Held-out pictures to judge by."""
+    controls: bool = True
+    """Train also without each of the two causes; more than half of the time goes there."""
     set: tuple[str, ...] = ()
     """Change a key of every recipe: dotted.key=value."""
 
@@ -193,7 +197,7 @@ class Dots:
         models: dict[str, TAE] = {}
         steps: dict[str, int] = {}
         measured: list[tuple[Run, int, Figures]] = []
-        for run in RUNS:
+        for run in RUNS if self.controls else RUNS[:_CONTROLS]:
             recipe = load_recipe(self.recipes / f"{run.recipe}.yaml", [*run.overrides, *self.set])
             init = self.out / run.init / "weights" if run.init else None
             train(recipe, self.out / run.name, Machine(device="cpu"), init)
