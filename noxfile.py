@@ -290,3 +290,15 @@ def clips_figures(session: nox.Session) -> None:
     session.run("python", "-m", "moviegen_clips", "fetch")
     given = ("--sheet", "docs/images/clips.png", *session.posargs)
     _figure(session, "docs/autoencoder/clips.md", "clips", "moviegen_clips", "evaluate", *given)
+
+
+@nox.session
+def dots(session: nox.Session) -> None:
+    """Not a check: latent dots and the penalty against them, in runs/dots; half an hour of one core.
+
+    Writes the table and the picture of `docs/autoencoder`. The figures depend on the machine's arithmetic.
+    """
+    sync(session, "--all-packages")
+    folders = ["--recipes", str(PROJECTS["train"] / "recipes"), "--out", str(ROOT / "runs" / "dots")]
+    command = ("moviegen_train.dots", *folders, "--picture", "docs/images/dots.png", *session.posargs)
+    _figure(session, "docs/autoencoder/dots.md", "dots", *command)

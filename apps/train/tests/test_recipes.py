@@ -1,4 +1,4 @@
-"""The recipes are the rows of Table 3."""
+"""The recipes are the rows of Table 3, the two parts of the autoencoder's training, and an experiment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from moviegen_runtime.training.check import check_recipe
-from moviegen_runtime.training.recipe import DiTRecipe
+from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+from moviegen_runtime.training.recipe_file import load_recipe
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -24,7 +25,8 @@ TABLE_3 = {
 
 
 def test_every_row_has_its_recipe_and_no_other() -> None:
-    assert {path.stem for path in RECIPES.glob("*.yaml")} == set(TABLE_3)
+    others = {"paper_tae", "paper_tae_outlier", "dots", "dots_outlier"}
+    assert {path.stem for path in RECIPES.glob("*.yaml")} == set(TABLE_3) | others
 
 
 @pytest.mark.parametrize("row", TABLE_3)
@@ -48,3 +50,27 @@ def test_the_stages_add_up_as_printed() -> None:
     assert sum(row[6] for name, row in TABLE_3.items() if "768" in name) == pytest.approx(74.5)
     assert sum(row[7] for name, row in TABLE_3.items() if "256_" in name) == pytest.approx(394.8)
     assert sum(row[7] for name, row in TABLE_3.items() if "768" in name) == pytest.approx(73.8)
+
+
+@pytest.mark.parametrize("name", ["paper_tae", "dots"])
+def test_the_second_part_adds_the_penalty_to_the_same_autoencoder(name: str) -> None:
+    first, second = (load_recipe(RECIPES / f"{each}.yaml") for each in (name, f"{name}_outlier"))
+    assert isinstance(first, TAERecipe)
+    assert isinstance(second, TAERecipe)
+    assert first.architecture == second.architecture
+    assert first.steps == 5 * second.steps  # 50 to 10 thousand in the paper's ablation
+    assert first.loss.outlier == 0
+    assert (second.loss.outlier, second.loss.outlier_radius) == (1e5, 3.0)
+    assert first.loss.model_copy(update={"outlier": 1e5}) == second.loss
+    assert first.seed != second.seed
+
+
+def test_the_autoencoders_recipe_has_every_published_part() -> None:
+    recipe = load_recipe(RECIPES / "paper_tae.yaml")
+    assert isinstance(recipe, TAERecipe)
+    assert recipe.loss.reconstruction > 0
+    assert recipe.loss.perceptual > 0
+    assert recipe.discriminator is not None
+    assert recipe.discriminator.start < recipe.steps
+    assert recipe.images is not None
+    assert recipe.images.every == 4  # one batch of images to three of videos

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from moviegen_runtime.training.check import check_recipe, main
-from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+from moviegen_runtime.training.recipe import DiTRecipe, LpipsFeatures, TAERecipe
 from moviegen_runtime.training.recipe_file import (
     MAX_RECIPE_BYTES,
     first_difference,
@@ -77,6 +77,12 @@ def test_overrides_are_yaml_and_reach_any_depth(tmp_path: Path) -> None:
         ("data.source=null", "exactly one of source and shards"),
         ("optimizer.name=muon", "muon_lr is given exactly when name is muon"),
         ("optimizer.muon_lr=1", "muon_lr is given exactly when name is muon"),
+        ("crops.sides=[12]", "crops.sides.0: input should be a multiple of 8"),
+        ("crops.sides=[]", "crops.sides: tuple should have at least 1 item"),
+        ("perceptual_features.kind=vgg", "'perceptual_features.kind' must be 'efficientnet_lite0' or"),
+        ("perceptual_features.kind=vgg_lpips", "key 'perceptual_features.backbone' is missing"),
+        ("perceptual_features.path=x", "key 'perceptual_features.kind' must be"),
+        ("discriminator.start=3", "key 'discriminator.lr' is missing"),
         ("steps.more=1", "cannot set 'steps.more': 'steps' holds a value"),
         ("steps", "'dotted.key=value', not 'steps'"),
         (".steps=1", "'dotted.key=value', not '.steps=1'"),
@@ -89,6 +95,33 @@ def test_a_wrong_override_is_refused_by_name(tmp_path: Path, override: str, sent
         load_recipe(write(tmp_path / "r.yaml", TAE), [override])
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        (["compile=true", "crops.sides=[8]", "crops.frames=[8]"], "compile is for one shape"),
+        (["compile=true", "discriminator.lr=1e-3"], "leave compile or discriminator out"),
+        (
+            ["short_clips={frames: 4, steps: 2}", "crops.sides=[8]", "crops.frames=[8]"],
+            "crops have lengths of their own",
+        ),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(tmp_path: Path, parts: list[str], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        load_recipe(write(tmp_path / "r.yaml", TAE), parts)
+
+
+def test_the_features_of_a_recipe_are_chosen_by_their_kind(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.yaml", TAE)
+    chosen = {"kind": "vgg_lpips", "backbone": "vgg16.pth", "heads": "vgg.pth", "heads_sha256": "0" * 64}
+    recipe = load_recipe(path, [f"perceptual_features={chosen}"])
+    assert isinstance(recipe, TAERecipe)
+    assert isinstance(recipe.perceptual_features, LpipsFeatures)
+    assert recipe.perceptual_features.backbone_sha256.startswith("397923af")  # as in the file's own name
+    save_recipe(recipe, tmp_path / "saved.yaml")
+    assert load_recipe(tmp_path / "saved.yaml") == recipe
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

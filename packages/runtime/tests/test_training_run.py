@@ -142,6 +142,20 @@ def dit_recipe(tmp_path: Path, latents: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def game_recipe(tae_recipe: Path, tmp_path: Path) -> Path:
+    """The autoencoder against a discriminator that comes in later, on crops of random sizes."""
+    content = {
+        **yaml.safe_load(tae_recipe.read_text()),
+        "short_clips": None,
+        "crops": {"sides": [8, 16], "frames": [4, 8]},
+        "discriminator": {"start": 2, "channels": 4, "layers": 1, "lr": 1e-3},
+    }
+    path = tmp_path / "game.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
 def run(recipe: Path, out: Path, *overrides: str, **options: Any) -> None:
     Train(recipe=recipe, out=out, set=list(overrides), device="cpu", **options).run()
 
@@ -171,7 +185,7 @@ def log_lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["tae", "dit"])
+@pytest.mark.parametrize("kind", ["tae", "game", "dit"])
 def test_a_training_in_legs_equals_one_without_a_break(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -222,19 +236,37 @@ def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
     raise AssertionError("the training did not get that far")
 
 
-def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, tae_recipe: Path) -> None:
+@pytest.mark.parametrize("kind", ["tae", "game"])
+def test_killed_and_resumed_equals_uninterrupted(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    recipe = request.getfixturevalue(f"{kind}_recipe")
     overrides = ["steps=12", "checkpoint_minutes=0.0001", "log_steps=1"]
     out = tmp_path / "killed"
-    process = start(tae_recipe, out, *overrides)
+    process = start(recipe, out, *overrides)
     wait_for_step(process, out, 3)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert 0 < state(out)["global_step"] < 12
-    run(tae_recipe, out, *overrides)
-    run(tae_recipe, tmp_path / "whole", *overrides)
+    run(recipe, out, *overrides)
+    run(recipe, tmp_path / "whole", *overrides)
     assert_equal(state(out), state(tmp_path / "whole"))
     steps = [line["step"] for line in log_lines(out) if "rate" in line]
     assert steps == list(range(1, 13))  # no step is told twice
+
+
+def test_the_discriminator_is_trained_from_its_start_on_and_resumed(
+    tmp_path: Path, game_recipe: Path
+) -> None:
+    run(game_recipe, tmp_path / "out", "log_steps=1")
+    heard = [any(key.endswith(".discriminator") for key in line) for line in log_lines(tmp_path / "out")]
+    steps = [line["step"] for line, told in zip(log_lines(tmp_path / "out"), heard, strict=True) if told]
+    assert steps == [3, 4, 5, 6]  # the start counts steps that are done
+    saved = state(tmp_path / "out")["optimizer_states"][0]
+    assert len(saved["param_groups"][-1]["params"]) > 0
+    first = saved["param_groups"][-1]["params"][0]
+    assert saved["state"][first]["step"].item() == STEPS - 2
+    moviegen_tae.from_pretrained(tmp_path / "out" / "weights")  # the discriminator is not in them
 
 
 def test_an_interrupt_saves_and_exits(tmp_path: Path, dit_recipe: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from moviegen_tae import Posterior, TAELoss, TAELossWeights, outlier_penalty
@@ -22,6 +24,27 @@ def test_a_single_dot_is_penalised_as_equation_one_says() -> None:
     std = d * (1 / positions - 1 / positions**2) ** 0.5
     expected = (d - mean - 3.0 * std) / positions
     assert outlier_penalty(latent).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("radius", [3.0, 1.5])
+def test_equation_one_position_by_position(radius: float) -> None:
+    """As printed, in plain numbers: a sum over the positions of each frame, divided by height times width."""
+    latent = torch.randn(2, 4, 3, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    latent[0, :, 1, 2, 2] += 40.0
+    latent[1, 2, 0, 4, 6] -= 25.0
+    images = latent.transpose(1, 2).flatten(0, 1).tolist()  # T rolled into the batch
+    losses = []
+    for image_CHW in images:
+        vectors = [[rows[i][j] for rows in image_CHW] for i in range(5) for j in range(7)]
+        mean = [sum(values) / 35 for values in zip(*vectors, strict=True)]
+        std = [
+            math.sqrt(sum((value - m) ** 2 for value in values) / 35)
+            for values, m in zip(zip(*vectors, strict=True), mean, strict=True)
+        ]
+        allowed = radius * math.hypot(*std)
+        losses.append(sum(max(math.dist(vector, mean) - allowed, 0.0) for vector in vectors) / 35)
+    assert sum(loss > 0 for loss in losses) >= 2
+    assert outlier_penalty(latent, radius).item() == pytest.approx(sum(losses) / len(losses), rel=1e-12)
 
 
 def test_time_is_rolled_into_the_batch() -> None:

@@ -1,1 +1,1 @@
-"""Training entry points and the recipes of the paper."""
+"""The recipes of the paper, and an experiment on the dots that it saw in its latents."""

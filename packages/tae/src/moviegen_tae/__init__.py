@@ -1,6 +1,7 @@
 """The temporal autoencoder of Movie Gen: video to latent and back."""
 
 from moviegen_tae.config import TAEConfig, preset
+from moviegen_tae.discriminator import PatchDiscriminator, adaptive_weight, hinge_loss
 from moviegen_tae.inflate import inflate, inflate_pretrained
 from moviegen_tae.linear import LinearCode, principal_components
 from moviegen_tae.losses import PerceptualFn, TAELoss, TAELossParts, TAELossWeights, outlier_penalty
@@ -12,6 +13,7 @@ from moviegen_tae.weights import from_pretrained, locate, save
 __all__ = [
     "TAE",
     "LinearCode",
+    "PatchDiscriminator",
     "PerceptualFn",
     "Posterior",
     "TAEConfig",
@@ -19,11 +21,13 @@ __all__ = [
     "TAELossParts",
     "TAELossWeights",
     "Tiling",
+    "adaptive_weight",
     "decode_stream",
     "decode_tiled",
     "encode_stream",
     "encode_tiled",
     "from_pretrained",
+    "hinge_loss",
     "inflate",
     "inflate_pretrained",
     "locate",

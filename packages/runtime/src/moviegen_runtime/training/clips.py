@@ -15,7 +15,7 @@ from torch import Tensor
 
 from moviegen_runtime.data.clips import ShardedClips
 from moviegen_runtime.data.source import ClipSource, open_source
-from moviegen_runtime.training.recipe import ClipData
+from moviegen_runtime.training.recipe import ClipData, Crops
 
 
 @dataclass(frozen=True)
@@ -62,3 +62,24 @@ def collate_clips(source: ClipSource) -> Callable[[Sequence[int]], ClipBatch]:
         return ClipBatch(torch.from_numpy(np.stack([clip.frames for clip in clips])), clips[0].fps)
 
     return collate
+
+
+def random_crops(batch: ClipBatch, crops: Crops, draw: torch.Generator) -> ClipBatch:
+    """A cut of every clip, all of one size that is drawn, each from its own place.
+
+    Args:
+        batch: clips of at least the largest side; shorter ones than the drawn length keep theirs.
+        draw: generator on the CPU.
+    """
+    T, H, W = batch.frames.shape[1:4]
+
+    def choose(count: int) -> int:
+        return int(torch.randint(count, (), generator=draw))
+
+    side = crops.sides[choose(len(crops.sides))]
+    length = min(crops.frames[choose(len(crops.frames))], T)
+    cuts = []
+    for clip in batch.frames:
+        t, y, x = (choose(spare + 1) for spare in (T - length, H - side, W - side))
+        cuts.append(clip[t : t + length, y : y + side, x : x + side])
+    return ClipBatch(torch.stack(cuts), batch.fps)

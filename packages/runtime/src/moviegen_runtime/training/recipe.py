@@ -15,6 +15,8 @@ _Positive = Annotated[float, Field(gt=0)]
 _NotNegative = Annotated[float, Field(ge=0)]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
+_Side = Annotated[int, Field(ge=8, multiple_of=8)]
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
@@ -171,6 +173,50 @@ class TAELossRecipe(Section):
     outlier_radius: _Positive = 3.0
 
 
+class DiscriminatorRecipe(Section):
+    """The adversarial term. The paper has one and prints nothing of it; the defaults are latent diffusion's.
+
+    Args:
+        start: steps before the discriminator; it is neither trained nor listened to until then.
+        weight: of the adversarial term, times the adaptive weight; see `moviegen_tae.adaptive_weight`.
+        channels, layers: size; see `moviegen_tae.PatchDiscriminator`.
+        lr: peak rate of its AdamW; it follows the recipe's warm-up and schedule.
+        betas: of its AdamW.
+    """
+
+    start: Annotated[int, Field(ge=0)] = 50_000
+    weight: _Positive = 0.5
+    channels: _Count = 64
+    layers: Annotated[int, Field(ge=1, le=5)] = 3
+    lr: _Positive
+    betas: tuple[_Fraction, _Fraction] = (0.5, 0.9)
+
+
+class EfficientNetFeatures(Section):
+    """Perceptual distance by EfficientNet-Lite0, whose weights come as a package."""
+
+    kind: Literal["efficientnet_lite0"] = "efficientnet_lite0"
+
+
+class LpipsFeatures(Section):
+    """Perceptual distance by LPIPS on VGG16, whose weights are files on this machine.
+
+    Args:
+        backbone: VGG16 as torchvision publishes it, `vgg16-397923af.pth`.
+        heads: the linear layers as the package `lpips` 0.1.4 has them in `weights/v0.1/vgg.pth`.
+        backbone_sha256, heads_sha256: what the files must hash to; by default the published files.
+    """
+
+    kind: Literal["vgg_lpips"]
+    backbone: Path
+    heads: Path
+    backbone_sha256: _Sha256 = "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"
+    heads_sha256: _Sha256 = "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"
+
+
+PerceptualFeatures = Annotated[EfficientNetFeatures | LpipsFeatures, Field(discriminator="kind")]
+
+
 class ImageBatches(Section):
     """Joint training on images (paper, section 3.1.1: one batch of images to three of videos).
 
@@ -195,6 +241,18 @@ class ShortClips(Section):
     steps: _Count
 
 
+class Crops(Section):
+    """Batches of random sizes (our choice): one side and one length a step, one place a clip.
+
+    Args:
+        sides: rows and columns of the squares that are cut from the clips, in pixels.
+        frames: lengths of the cuts; images stay images.
+    """
+
+    sides: tuple[_Side, ...] = Field(min_length=1)
+    frames: tuple[_Count, ...] = Field(min_length=1)
+
+
 class TAEValidation(Section):
     """Reconstruction of held-out clips by the averaged weights.
 
@@ -215,18 +273,38 @@ class TAERecipe(_Recipe):
     Args:
         data: clips; None in a published recipe, given by `--set` when it is run.
         loss: weight of each term.
+        perceptual_features: what the perceptual term compares.
+        discriminator: the adversarial term; None: there is none.
         images: one-frame batches among the videos; None: videos only.
         short_clips: shorter clips at first; None: whole clips from the start.
+        crops: cuts of random sizes from the clips; None: their whole frames.
         statistics_clips: clips whose latents give the per-channel normalisation that is saved.
     """
 
     model: Literal["tae"]
     data: ClipData | None = None
     loss: TAELossRecipe = Field(default_factory=TAELossRecipe)
+    perceptual_features: PerceptualFeatures = Field(default_factory=EfficientNetFeatures)
+    discriminator: DiscriminatorRecipe | None = None
     images: ImageBatches | None = Field(default_factory=ImageBatches)
     short_clips: ShortClips | None = None
+    crops: Crops | None = None
     statistics_clips: _Count = 256
     validation: TAEValidation | None = None
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> Self:
+        if self.crops is not None and self.short_clips is not None:
+            raise ValueError("crops have lengths of their own: leave short_clips out")
+        if self.compile and self.crops is not None:
+            raise ValueError("compile is for one shape, and crops have many: leave one of them out")
+        if self.compile and self.discriminator is not None:
+            # A compiled decoder frees what its backward pass reads, and gives all of it or nothing.
+            raise ValueError(
+                "the adaptive weight of a discriminator needs the gradient at one layer alone, which a "
+                "compiled decoder does not give: leave compile or discriminator out"
+            )
+        return self
 
 
 class DiTValidation(Section):

@@ -16,6 +16,9 @@ MAX_RECIPE_BYTES = 1 << 16
 _MAX_DEPTH = 16
 _ADAPTER: TypeAdapter[TAERecipe | DiTRecipe] = TypeAdapter(Recipe)
 
+_KINDS = {"model": ("tae", "dit"), "perceptual_features.kind": ("efficientnet_lite0", "vgg_lpips")}
+"""The keys that decide which further keys there are, and their values."""
+
 LENGTH_KEYS = ("steps", "log_steps", "checkpoint_minutes", "validation", "statistics_clips", "data.tae")
 """What may change between two legs of one run: length and what is looked at, nothing that is learned."""
 
@@ -121,13 +124,15 @@ def _apply(content: dict[str, Any], override: str) -> None:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    # The union's tag is not a key of the file.
-    where = ".".join(str(part) for part in first["loc"] if part not in ("tae", "dit"))
+    # Pydantic puts the deciding values into the path, where the file has no keys.
+    values = [value for kinds in _KINDS.values() for value in kinds]
+    where = ".".join(str(part) for part in first["loc"] if part not in values)
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}"
     if first["type"] == "missing":
         return f"key {where!r} is missing"
     if first["type"].startswith("union_tag"):
-        return "key 'model' must be 'tae' or 'dit'"
+        key = f"{where}.kind" if where else "model"
+        return f"key {key!r} must be {' or '.join(map(repr, _KINDS[key]))}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message[:1].lower()}{message[1:]}" if where else message

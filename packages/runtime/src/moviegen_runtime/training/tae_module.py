@@ -10,29 +10,45 @@ from pathlib import Path
 
 import torch
 from moviegen_core import VideoClip
-from moviegen_tae import TAE, TAEConfig, TAELoss, TAELossWeights, principal_components, save
+from moviegen_tae import (
+    TAE,
+    PatchDiscriminator,
+    PerceptualFn,
+    TAEConfig,
+    TAELoss,
+    TAELossWeights,
+    adaptive_weight,
+    hinge_loss,
+    principal_components,
+    save,
+)
 from torch import Tensor, nn
 
 from moviegen_runtime.data.order import permutation
 from moviegen_runtime.data.source import ClipSource
 from moviegen_runtime.features.efficientnet_lite import PerceptualDistance, load_efficientnet_lite
+from moviegen_runtime.features.vgg_lpips import load_vgg_lpips
 from moviegen_runtime.metrics import clip_psnr
-from moviegen_runtime.training.clips import ClipBatch, collate_clips, open_clips
+from moviegen_runtime.training.clips import ClipBatch, collate_clips, open_clips, random_crops
 from moviegen_runtime.training.module import TrainingModule
+from moviegen_runtime.training.optimizer import MuonWithAdamW
 from moviegen_runtime.training.preview import save_comparison
-from moviegen_runtime.training.recipe import TAERecipe
+from moviegen_runtime.training.recipe import EfficientNetFeatures, PerceptualFeatures, TAERecipe
 
 _OUTER = ("encoder.conv_in.", "encoder.conv_out.", "decoder.conv_in.", "decoder.conv_out.")
 _PREVIEW_CLIPS = 6
 
 
 class TAEModule(TrainingModule[TAE]):
-    """The autoencoder in training, jointly on videos and images.
+    """The autoencoder in training, jointly on videos and images, and perhaps against a discriminator.
 
     Args:
         config: architecture.
         recipe: how it is trained.
         source: training clips, for the statistics of the latents.
+
+    Raises:
+        ValueError: the recipe cuts more from the clips than they have, or its features cannot be read.
     """
 
     def __init__(self, config: TAEConfig, recipe: TAERecipe, source: ClipSource) -> None:
@@ -41,7 +57,14 @@ class TAEModule(TrainingModule[TAE]):
         self.source = source
         weights = TAELossWeights(**recipe.loss.model_dump())
         # Held by the loss, which is no module: frozen features have no place in checkpoints.
-        self.tae_loss = TAELoss(weights, _perceptual_distance() if weights.perceptual > 0 else None)
+        features = perceptual_distance(recipe.perceptual_features) if weights.perceptual > 0 else None
+        self.tae_loss = TAELoss(weights, features)
+        self.discriminator: PatchDiscriminator | None = None
+        if recipe.discriminator is not None:
+            plan = recipe.discriminator
+            self.discriminator = PatchDiscriminator(plan.channels, plan.layers)
+        if recipe.crops is not None or self.discriminator is not None:
+            _check_sizes(recipe, source[0].frames.shape, self.discriminator)
         self.held_out = open_clips(recipe.validation.data) if recipe.validation else None
         # Only whole clips go through the compiled functions: one shape, compiled once.
         self._compiled_posterior = self.compiled(self.model.posterior)
@@ -60,27 +83,76 @@ class TAEModule(TrainingModule[TAE]):
         posterior = (self._compiled_posterior if whole else self.model.posterior)(clip)
         z = posterior.sample(self.noise(step, "posterior"))
         decode = self._compiled_decode if whole else self.model.decode_moments
-        parts = self.tae_loss(decode(z, clip.shape), clip.frames, posterior)
-        return parts.total, {f"{kind}.{name}": term for name, term in parts.terms.items()}
+        frames = decode(z, clip.shape)
+        parts = self.tae_loss(frames, clip.frames, posterior)
+        total, terms = parts.total, parts.terms
+        plan = self.tae_recipe.discriminator
+        if self.discriminator is not None and plan is not None and step >= plan.start:
+            share, against = self._adversarial(self.discriminator, frames, clip.frames, total)
+            total, terms = total + plan.weight * share + against["discriminator"], terms | against
+        return total, {f"{kind}.{name}": term for name, term in terms.items()}
+
+    def _adversarial(
+        self, discriminator: PatchDiscriminator, frames: Tensor, target: Tensor, others: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The autoencoder's share, already scaled, and the terms of both players.
+
+        The share has no gradient for the discriminator, and the discriminator's loss none for the
+        autoencoder, so one backward pass of their sum serves both.
+        """
+        fake, real = (each.transpose(1, 2).flatten(0, 1) for each in (frames, target))
+        discriminator.requires_grad_(False)
+        adversarial = -discriminator(fake).mean()
+        discriminator.requires_grad_(True)
+        weight = adaptive_weight(others, adversarial, self.model.decoder.conv_out.temporal.weight)
+        loss = hinge_loss(discriminator(real), discriminator(fake.detach()))
+        terms = {"adversarial": adversarial, "adaptive_weight": weight, "discriminator": loss}
+        return weight * adversarial, terms
+
+    def configure_optimizers(self) -> MuonWithAdamW:
+        """One optimizer for both players: they move at once, and a checkpoint has one state."""
+        optimizer = super().configure_optimizers()
+        plan = self.tae_recipe.discriminator
+        if self.discriminator is not None and plan is not None:
+            rule = {"rule": "adamw", "lr": plan.lr, "betas": plan.betas, "weight_decay": 0.0}
+            eps = self.recipe.optimizer.eps
+            optimizer.add_param_group({**rule, "eps": eps, "params": list(self.discriminator.parameters())})
+        return optimizer
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Each player by its own norm, so that neither's large gradient makes the other's step small."""
+        if self.discriminator is None or gradient_clip_val is None:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        for player in (self.model, self.discriminator):
+            nn.utils.clip_grad_norm_(player.parameters(), gradient_clip_val)
 
     def _cut(self, batch: ClipBatch, step: int) -> tuple[str, VideoClip]:
-        """What this step is trained on: images, short clips or the clips themselves."""
+        """What this step is trained on: images, short clips or the clips themselves, or crops of them."""
         images, short = self.tae_recipe.images, self.tae_recipe.short_clips
+        kind = "video"
         if images is not None and step % images.every == images.every - 1:
-            return "image", self._images(batch, step, images.frames_per_clip)
-        if short is not None and step < short.steps and short.frames < batch.frames.shape[1]:
+            kind, batch = "image", self._images(batch, step, images.frames_per_clip)
+        elif short is not None and step < short.steps and short.frames < batch.frames.shape[1]:
             spare = batch.frames.shape[1] - short.frames
             first = int(torch.randint(spare + 1, (), generator=self.noise(step, "cut")))
-            return "short", ClipBatch(batch.frames[:, first : first + short.frames], batch.fps).clip()
-        return "video", batch.clip()
+            kind, batch = "short", ClipBatch(batch.frames[:, first : first + short.frames], batch.fps)
+        if self.tae_recipe.crops is not None:
+            batch = random_crops(batch, self.tae_recipe.crops, self.noise(step, "crops"))
+        return kind, batch.clip()
 
-    def _images(self, batch: ClipBatch, step: int, frames_per_clip: int) -> VideoClip:
+    def _images(self, batch: ClipBatch, step: int, frames_per_clip: int) -> ClipBatch:
         """Different frames of every clip, each a clip of one frame: an image (paper, section 3.1.1)."""
         B, T = batch.frames.shape[:2]
         keys = torch.rand(B, T, generator=self.noise(step, "images"))
         chosen = keys.argsort(dim=1)[:, :frames_per_clip]
         rows = torch.arange(B)[:, None].expand_as(chosen)
-        return ClipBatch(batch.frames[rows.flatten(), chosen.flatten()][:, None], batch.fps).clip()
+        return ClipBatch(batch.frames[rows.flatten(), chosen.flatten()][:, None], batch.fps)
 
     @torch.no_grad()
     def validate(self, preview: Path) -> dict[str, float]:
@@ -138,5 +210,30 @@ class TAEModule(TrainingModule[TAE]):
             yield collate(indices[first : first + size]).to(self.device)
 
 
-def _perceptual_distance() -> PerceptualDistance:
-    return PerceptualDistance(load_efficientnet_lite()).requires_grad_(False)
+def _check_sizes(recipe: TAERecipe, shape: tuple[int, ...], discriminator: PatchDiscriminator | None) -> None:
+    """Refuse now what a step in some hours would trip over."""
+    T, H, W = shape[:3]
+    sides, lengths = (
+        ((min(H, W),), (T,)) if recipe.crops is None else (recipe.crops.sides, recipe.crops.frames)
+    )
+    if max(sides) > min(H, W) or max(lengths) > T:
+        raise ValueError(
+            f"crops of up to {max(lengths)} frames of {max(sides)} x {max(sides)} do not fit into the clips: "
+            f"they have {T} frames of {H} x {W}"
+        )
+    if discriminator is not None and min(sides) < discriminator.smallest_side:
+        raise ValueError(
+            f"frames of {min(sides)} rows are too small for this discriminator: it needs "
+            f"{discriminator.smallest_side}, or fewer layers"
+        )
+
+
+def perceptual_distance(features: PerceptualFeatures) -> PerceptualFn:
+    """The frozen distance that a recipe names.
+
+    Raises:
+        ValueError: its weights cannot be read, or are not those that were asked for.
+    """
+    if isinstance(features, EfficientNetFeatures):
+        return PerceptualDistance(load_efficientnet_lite()).requires_grad_(False)
+    return load_vgg_lpips(features.backbone, features.heads, features.backbone_sha256, features.heads_sha256)
