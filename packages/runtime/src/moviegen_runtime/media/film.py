@@ -23,12 +23,13 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from moviegen_runtime.media.reading import decoded, opened, rate, told, upright, video_stream
+from moviegen_runtime.media.reading import check_end, decoded, opened, rate, told, upright, video_stream
 from moviegen_runtime.media.writing import Colours, usual_colours
 
 MAX_GAP_SECONDS = 1800
 """Longest time that a frame is shown, and most that the sound begins before it: what an mp4 can say of every
 time base here. What says more is damaged."""
+_END_SLACK = 0.1
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
 _MATRICES = {
     *(Colorspace.ITU709, Colorspace.FCC, Colorspace.ITU601, Colorspace.SMPTE170M, Colorspace.SMPTE240M),
@@ -43,7 +44,7 @@ class FilmFrame(NamedTuple):
     Args:
         picture: (H, W, 3) uint8 RGB.
         time: when it is shown, in units of the film's time base; more than that of the frame before.
-        duration: how long, if it is the last.
+        duration: how long, in the same units.
     """
 
     picture: NDArray[np.uint8]
@@ -141,12 +142,15 @@ def _sound_stream(container: InputContainer) -> AudioStream | None:
 
 
 def _packets(path: Path, container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+    ends = 0.0
     with told(path):
         for packet in container.demux(stream):
             if packet.is_corrupt:
                 raise ValueError(f"{path} is damaged or cut off: its sound could not be read whole")
             if packet.dts is not None and packet.size:
+                ends = float((packet.dts + (packet.duration or 0)) * packet.time_base)
                 yield packet
+    check_end(path, stream, ends + _END_SLACK)
 
 
 def _check_complete(path: Path, container: InputContainer, stream: Stream) -> None:
@@ -199,8 +203,9 @@ def _colours(frame: VideoFrame, height: int) -> Colours:
 
 
 def _timed(path: Path, frames: Iterator[VideoFrame], film: FilmFormat) -> Iterator[FilmFrame]:
+    """Every frame when the next one is there, which says how long it lasts; of the last its file says it."""
     usual = max(1, round(1 / (film.fps * film.time_base)))
-    time: int | None = None
+    held: FilmFrame | None = None
     for frame in frames:
         picture = upright(path, frame)
         if picture.shape != (film.height, film.width, 3):
@@ -209,20 +214,30 @@ def _timed(path: Path, frames: Iterator[VideoFrame], film: FilmFormat) -> Iterat
                 f"{picture.shape[1]}x{picture.shape[0]}; cut it there"
             )
         unit = frame.time_base or film.time_base
-        before = -1 if time is None else time
-        if frame.pts is None:  # some containers give no time to frames that follow each other evenly
-            time = before + (1 if time is None else usual)
-        else:
-            time = max(before + 1, round((frame.pts * unit - film.origin) / film.time_base))
-        if (time - max(before, 0)) * film.time_base > MAX_GAP_SECONDS:
-            raise ValueError(
-                f"{path} is damaged: a frame would be shown for "
-                f"{float((time - before) * film.time_base):g} s; at most {MAX_GAP_SECONDS} are believed"
-            )
+        time = None if frame.pts is None else round((frame.pts * unit - film.origin) / film.time_base)
+        time = _after(path, held, time, usual, film.time_base)
+        if held is not None:
+            yield held._replace(duration=time - held.time)
         duration = round(frame.duration * unit / film.time_base) if frame.duration else usual
         if not 0 < duration * film.time_base <= MAX_GAP_SECONDS:
             duration = usual
-        yield FilmFrame(picture, time, duration)
+        held = FilmFrame(picture, time, duration)
+    if held is not None:
+        yield held
+
+
+def _after(path: Path, held: FilmFrame | None, time: int | None, usual: int, time_base: Fraction) -> int:
+    """When a frame is shown: where its file says, but after the one before; evenly where nothing is said."""
+    if held is None:
+        return max(0, time or 0)
+    time = held.time + usual if time is None else max(time, held.time + 1)
+    seconds = float((time - held.time) * time_base)
+    if seconds > MAX_GAP_SECONDS:
+        raise ValueError(
+            f"{path} is damaged: a frame would be shown for {seconds:g} s; at most {MAX_GAP_SECONDS} are "
+            "believed"
+        )
+    return time
 
 
 def _expected(stream: VideoStream, fps: Fraction) -> int:

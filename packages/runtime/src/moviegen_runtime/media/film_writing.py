@@ -27,7 +27,7 @@ from moviegen_runtime.media.writing import add_h264, to_yuv
 COPIED_SOUND = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}
 """Codecs that players find in an mp4."""
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
-_AAC_CHANNELS = {1, 2, 3, 4, 5, 6, 8}
+_AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _AAC_BITS_PER_CHANNEL = 96_000
 
 
@@ -105,7 +105,7 @@ class _SoundTrack:
         self._container, self._path, self._origin = container, sound.path, origin
         self._packets = sound.packets
         self._waiting: Packet[AudioStream] | None = None
-        name = sound.stream.codec_context.name
+        name = sound.stream.codec_context.codec.canonical_name
         self._copied = name in COPIED_SOUND
         if self._copied:
             self._stream = container.add_stream_from_template(sound.stream)
@@ -160,9 +160,9 @@ class _SoundTrack:
 
 def _add_aac(container: OutputContainer, sound: AudioStream) -> AudioStream:
     rate = sound.rate if sound.rate in _AAC_RATES else 48000
-    known = sound.channels in _AAC_CHANNELS
-    stream = container.add_stream("aac", rate=rate, layout=sound.layout.name if known else "stereo")
-    stream.bit_rate = _AAC_BITS_PER_CHANNEL * (sound.channels if known else 2)
+    channels = sound.channels if sound.channels in _AAC_LAYOUTS else 2
+    stream = container.add_stream("aac", rate=rate, layout=_AAC_LAYOUTS[channels])
+    stream.bit_rate = _AAC_BITS_PER_CHANNEL * channels
     return stream
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -147,7 +147,8 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Itera
     Raises:
         ValueError: the file is damaged or cut off, or a frame is too large.
     """
-    time = 0.0
+    time, ends = 0.0, 0.0
+    grace = 2.0 / float(rate(path, stream))
     with told(path):
         for frame in container.decode(stream):
             if frame.width * frame.height > MAX_FRAME_PIXELS:
@@ -157,11 +158,23 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Itera
             if frame.is_corrupt:
                 raise ValueError(f"{path} is damaged or cut off: a frame could not be decoded whole")
             time = frame.time if frame.time is not None else time
+            ends = time + max(float(frame.duration * (frame.time_base or 0)) + 0.01, grace)
             yield frame
-    # Readers of Matroska take a file that was cut off for one that ends there; its header knows better.
-    if time + 2.0 / float(rate(path, stream)) < _matroska_seconds(stream):
+    check_end(path, stream, ends)
+
+
+def check_end(path: Path, stream: Stream, seconds: float) -> None:
+    """Refuse a Matroska file that ends before its header says that it does: readers take it for whole.
+
+    Args:
+        seconds: the latest that the stream may end with what was read.
+
+    Raises:
+        ValueError: it was cut off.
+    """
+    if seconds < _matroska_seconds(stream):
         raise ValueError(
-            f"{path} is cut off: it ends after {time:.2f} of {_matroska_seconds(stream):.2f} seconds"
+            f"{path} is cut off: it ends after {seconds:.2f} of {_matroska_seconds(stream):.2f} seconds"
         )
 
 
@@ -189,7 +202,7 @@ def _timed_frames(
         yield time - first, _fitted(upright(path, frame), size)
 
 
-def _matroska_seconds(stream: VideoStream) -> float:
+def _matroska_seconds(stream: Stream) -> float:
     """When the stream ends, as a Matroska header says it; 0 if nothing is said."""
     stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     return (
