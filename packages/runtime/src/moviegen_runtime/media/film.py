@@ -23,7 +23,16 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from moviegen_runtime.media.reading import check_end, decoded, opened, rate, told, upright, video_stream
+from moviegen_runtime.media.reading import (
+    check_codec,
+    check_end,
+    decoded,
+    opened,
+    rate,
+    told,
+    upright,
+    video_stream,
+)
 from moviegen_runtime.media.writing import Colours, usual_colours
 
 MAX_GAP_SECONDS = 1800
@@ -117,7 +126,7 @@ def open_film(path: Path) -> Iterator[Film]:
         first = next(frames, None)
         if first is None:
             raise ValueError(f"{path} has a video stream without a single frame")
-        sound = _sound_stream(container)
+        sound = _sound_stream(path, container)
         if sound is not None:
             _check_complete(path, container, sound)
         film_format = _format(path, stream, sound, first, fps)
@@ -132,13 +141,16 @@ def open_sound(path: Path) -> Iterator[Sound | None]:
         ValueError: the file is missing or damaged.
     """
     with opened(path) as container:
-        stream = _sound_stream(container)
+        stream = _sound_stream(path, container)
         yield None if stream is None else Sound(path, stream, _packets(path, container, stream))
 
 
-def _sound_stream(container: InputContainer) -> AudioStream | None:
+def _sound_stream(path: Path, container: InputContainer) -> AudioStream | None:
     stream = container.streams.best("audio")
-    return stream if isinstance(stream, AudioStream) else None
+    if not isinstance(stream, AudioStream):
+        return None
+    check_codec(path, stream)
+    return stream
 
 
 def _packets(path: Path, container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:

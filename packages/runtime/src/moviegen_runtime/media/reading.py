@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
@@ -116,12 +117,24 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     """The first video stream that is no cover picture of a sound file.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or its codec is not known.
     """
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            check_codec(path, stream)
             return stream
     raise ValueError(f"{path} has no video stream")
+
+
+def check_codec(path: Path, stream: Stream) -> None:
+    """Refuse a stream that nothing here can decode.
+
+    Raises:
+        ValueError: its codec is not known.
+    """
+    known: CodecContext | None = stream.codec_context  # the library's types leave out that it may be missing
+    if known is None:
+        raise ValueError(f"{path} is damaged, or its {stream.type} is of a kind that is not known here")
 
 
 def rate(path: Path, stream: VideoStream) -> Fraction:
