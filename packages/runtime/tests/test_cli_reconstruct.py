@@ -102,6 +102,7 @@ def test_a_film_goes_through_the_autoencoder(
         "film",
         f"12 frames of {width}x{height}, 1.50 s, 8 a second; sound: none",
     ]
+    assert float(lines[5].removeprefix("speed").removesuffix("frames a second")) > 0
     printed = {line.split()[0]: float(line.split()[1]) for line in lines[2:]}
     assert printed["PSNR"] == pytest.approx(psnr(true, expected), abs=0.02)
     assert printed["SSIM"] == pytest.approx(ssim(true, expected), abs=2e-4)

@@ -154,5 +154,6 @@ def _summary(result: Reconstruction) -> str:
         "SSIM": f"{result.ssim:.4f}",
         "compression": f"{result.compression:.1f} to 1 in values, {result.bit_compression:.1f} to 1 in bits "
         "(8 a pixel value, 16 a latent value)",
+        "speed": f"{result.frames / result.took:.2f} frames a second",
     }
     return "\n".join(f"{name:<13}{value}" for name, value in lines.items())

@@ -5,6 +5,7 @@ Legend: T frames, H rows, W columns.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -39,6 +40,7 @@ class Reconstruction:
         ssim: of the same.
         compression: values of the pixels (3 each) over values of the latent.
         sound: what became of the sound, in words.
+        took: seconds that it took, from opening the film to its last frame.
     """
 
     frames: int
@@ -49,6 +51,7 @@ class Reconstruction:
     ssim: float
     compression: float
     sound: str
+    took: float
 
     @property
     def bit_compression(self) -> float:
@@ -136,6 +139,7 @@ class _Run:
         self._tae, self._film, self._show = tae, film, on_progress
         self._frames = film.frames if max_frames is None else islice(film.frames, max_frames)
         self._max_frames = max_frames
+        self._began = time.monotonic()
         self._waiting: deque[FilmFrame] = deque()
         self._comparison = Comparison()
         self._latent_values = 0
@@ -170,6 +174,7 @@ class _Run:
             ssim=self._comparison.ssim,
             compression=3 * count * film.height * film.width / self._latent_values,
             sound=writers[0].sound_says,
+            took=time.monotonic() - self._began,
         )
 
     def _clips(self, tiling: Tiling) -> Iterator[VideoClip]:
