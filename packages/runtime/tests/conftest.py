@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
+import av
 import moviegen_dit
 import moviegen_tae
+import numpy as np
 import pytest
 import torch
+from av.codec.context import Flags
+from av.container import OutputContainer
 from moviegen_runtime import Cast, load
 
 TINY_DEFAULTS = {
@@ -66,3 +73,64 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cast(tiny_model: Path) -> Cast:
     """The tiny cast on the CPU, one sample at a time."""
     return load(tiny_model, device="cpu")
+
+
+MakeFilm = Callable[..., Path]
+
+
+@pytest.fixture
+def make_film() -> MakeFilm:
+    """Writes a film by the library itself: see `_film`."""
+    return _film
+
+
+def _film(
+    path: Path,
+    *,
+    times: Sequence[int] = tuple(range(12)),
+    unit: Fraction = Fraction(1, 8),
+    height: int = 48,
+    width: int = 64,
+    rotation: int = 0,
+    sound: str | None = None,
+    sound_rate: int = 16000,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+) -> Path:
+    """Two bands of colour, and a white square that goes right by 3 pixels a frame before a brightening grey.
+
+    Args:
+        times: of the frames, in units of `unit` seconds; the last lasts as long as the one before.
+        rotation: degrees by which players turn the picture against the clock.
+        sound: codec of a tone as long as the film; None: no sound.
+    """
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=Fraction(8))
+        video.height, video.width, video.pix_fmt = height, width, pix_fmt
+        video.codec_context.time_base = unit
+        video.codec_context.flags |= Flags.frame_duration
+        if rotation:
+            video.set_display_rotation(rotation)
+        tone = None if sound is None else container.add_stream(sound, rate=sound_rate, layout="mono")
+        gaps = [after - before for before, after in pairwise(times)] or [1]
+        for index, (time, gap) in enumerate(zip(times, [*gaps, gaps[-1]], strict=False)):
+            picture = np.full((height, width, 3), min(60 + 8 * index, 240), np.uint8)
+            picture[: height // 3, :, :] = (200, 40, 50)
+            picture[-height // 3 :, :, :] = (30, 60, 190)
+            picture[height // 2 - 6 : height // 2 + 6, 3 * index : 3 * index + 12] = 255
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base, frame.duration = time, unit, gap
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        if tone is not None:
+            _tone(container, tone, float(times[-1] * unit) + 0.125)
+    return path
+
+
+def _tone(container: OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+    rate = stream.rate
+    wave = 0.4 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
+    frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+    container.mux(stream.encode(frame))
+    container.mux(stream.encode())

@@ -31,7 +31,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["generate", "--help"], ["train", "--help"], ["data", "--help"]]
+    "arguments",
+    [["--help"], ["generate", "--help"], ["reconstruct", "--help"], ["train", "--help"], ["data", "--help"]],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     result = run(*arguments)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from moviegen_core import VideoAutoencoder, VideoClip
+from moviegen_core import VideoAutoencoder
 from moviegen_runtime import Cast, TextToVideoRequest
-from moviegen_runtime.media.frames import to_uint8
+from moviegen_runtime.media.frames import to_clip, to_uint8
 from moviegen_runtime.media.reading import read_clip
 from moviegen_runtime.metrics import Frames, psnr, ssim
 
@@ -97,8 +97,7 @@ def sampled(
 @torch.no_grad()
 def rebuilt(tae: VideoAutoencoder, frames: Frames, fps: float) -> Frames:
     """A clip through an autoencoder and back."""
-    pixels = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-    return to_uint8(tae.decode(tae.encode(VideoClip(pixels, fps))))[0]
+    return to_uint8(tae.decode(tae.encode(to_clip(frames, fps))))[0]
 
 
 def fidelity(judge: Judge, tae: VideoAutoencoder, scenes: Sequence[Scene]) -> Fidelity:

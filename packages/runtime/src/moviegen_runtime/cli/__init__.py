@@ -45,10 +45,12 @@ def parse(arguments: Sequence[str] | None = None) -> Command:
     from moviegen_runtime.cli.data import Data
     from moviegen_runtime.cli.env import Env
     from moviegen_runtime.cli.generate import Generate
+    from moviegen_runtime.cli.reconstruct import Reconstruct
     from moviegen_runtime.cli.train import Train
 
     commands: dict[str, Callable[..., Command]] = {
         "generate": Generate,
+        "reconstruct": Reconstruct,
         "train": Train,
         "data": Data,
         "env": Env,

@@ -1,4 +1,4 @@
-"""From a model's frames to the bytes that are shown: clamped and rounded once, here.
+"""From a model's frames to the bytes that are shown, and back: clamped and rounded once, here.
 
 Legend: T frames, H rows, W columns.
 """
@@ -29,6 +29,12 @@ def to_uint8(clip: VideoClip) -> list[NDArray[np.uint8]]:
     scaled = (clip.frames.detach().to("cpu", torch.float32).clamp(-1.0, 1.0) + 1.0) * 127.5
     frames_BTHWC = scaled.round().to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous()
     return list(frames_BTHWC.numpy())
+
+
+def to_clip(frames: NDArray[np.uint8], fps: float) -> VideoClip:
+    """Frames (T, H, W, 3) as a batch of one: 0..255 becomes [-1, 1]."""
+    pixels_THWC = torch.from_numpy(frames).float().div_(127.5).sub_(1)
+    return VideoClip(pixels_THWC.permute(3, 0, 1, 2)[None], fps)
 
 
 def default_display_scale(height: int, width: int) -> int:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.codec.context import CodecContext
 from av.container import InputContainer
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -63,8 +66,9 @@ def read_clip(
         ValueError: the file is missing, no video, damaged, cut off, without frames, or beyond the limits.
     """
     path = Path(path)
-    with _opened(path) as (container, stream):
-        source_fps = _rate(path, stream)
+    with opened(path) as container:
+        stream = video_stream(path, container)
+        source_fps = float(rate(path, stream))
         timed = _timed_frames(path, container, stream, size)
         shown = (frame for _, frame in timed) if fps is None else _resampled(timed, source_fps, fps)
         kept = _bounded(path, shown if max_frames is None else islice(shown, max_frames))
@@ -76,37 +80,127 @@ def read_clip(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(path: Path) -> Iterator[InputContainer]:
+    """A file of video or sound.
+
+    Raises:
+        ValueError: the file is missing, empty, or not of a kind that is read here.
+    """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
+    with ExitStack() as stack:
+        with told(path):
+            # An open file, not a name: a name could be read as an address.
+            file = stack.enter_context(path.open("rb"))
+            container = stack.enter_context(av.open(file, "r", options={"format_whitelist": _CONTAINERS}))
+        yield container
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """What goes wrong while a file is read, in a sentence.
+
+    Raises:
+        ValueError: the library or the system could not read on.
+    """
     try:
-        # An open file, not a name: a name could be read as an address.
-        with (
-            path.open("rb") as file,
-            av.open(file, "r", options={"format_whitelist": _CONTAINERS}) as container,
-        ):
-            if not container.streams.video:
-                raise ValueError(f"{path} has no video stream")
-            yield container, container.streams.video[0]
+        yield
     except av.FFmpegError as error:
         raise ValueError(f"{path} is damaged, cut off or not a video: {error.strerror}") from error
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _rate(path: Path, stream: VideoStream) -> float:
-    """Average frames a second of a stream, after a look at the extent that its header claims."""
+def video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The first video stream that is no cover picture of a sound file.
+
+    Raises:
+        ValueError: there is none, or its codec is not known.
+    """
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            check_codec(path, stream)
+            return stream
+    raise ValueError(f"{path} has no video stream")
+
+
+def check_codec(path: Path, stream: Stream) -> None:
+    """Refuse a stream that nothing here can decode.
+
+    Raises:
+        ValueError: its codec is not known.
+    """
+    known: CodecContext | None = stream.codec_context  # the library's types leave out that it may be missing
+    if known is None:
+        raise ValueError(f"{path} is damaged, or its {stream.type} is of a kind that is not known here")
+
+
+def rate(path: Path, stream: VideoStream) -> Fraction:
+    """Average frames a second of a stream, after a look at the extent that its header claims.
+
+    Raises:
+        ValueError: frames that are too large, or a rate that is none.
+    """
     if stream.width * stream.height > MAX_FRAME_PIXELS:
         raise ValueError(
             f"{path} claims frames of {stream.width}x{stream.height}, which are too large to read "
             f"(at most {MAX_FRAME_PIXELS} pixels)"
         )
-    rate = stream.average_rate or stream.guessed_rate
-    if rate is None or not 0 < rate <= MAX_FPS:
-        raise ValueError(f"{path} says {rate} as its frame rate; it must be above 0 and at most {MAX_FPS:g}")
-    return float(rate)
+    value = stream.average_rate or stream.guessed_rate
+    if value is None or not 0 < value <= MAX_FPS:
+        raise ValueError(f"{path} says {value} as its frame rate; it must be above 0 and at most {MAX_FPS:g}")
+    return value
+
+
+def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """The frames of a stream.
+
+    Raises:
+        ValueError: the file is damaged or cut off, or a frame is too large.
+    """
+    time, ends = 0.0, 0.0
+    grace = 2.0 / float(rate(path, stream))
+    with told(path):
+        for frame in container.decode(stream):
+            if frame.width * frame.height > MAX_FRAME_PIXELS:
+                raise ValueError(
+                    f"{path} holds a frame of {frame.width}x{frame.height}, which is too large to read"
+                )
+            if frame.is_corrupt:
+                raise ValueError(f"{path} is damaged or cut off: a frame could not be decoded whole")
+            time = frame.time if frame.time is not None else time
+            ends = time + max(float(frame.duration * (frame.time_base or 0)) + 0.01, grace)
+            yield frame
+    check_end(path, stream, ends)
+
+
+def check_end(path: Path, stream: Stream, seconds: float) -> None:
+    """Refuse a Matroska file that ends before its header says that it does: readers take it for whole.
+
+    Args:
+        seconds: the latest that the stream may end with what was read.
+
+    Raises:
+        ValueError: it was cut off.
+    """
+    if seconds < _matroska_seconds(stream):
+        raise ValueError(
+            f"{path} is cut off: it ends after {seconds:.2f} of {_matroska_seconds(stream):.2f} seconds"
+        )
+
+
+def upright(path: Path, frame: VideoFrame) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB as it is shown.
+
+    Raises:
+        ValueError: the frame is of a kind that has no RGB.
+    """
+    with told(path):
+        picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    # Telephones store the picture lying down and say by how much to turn it.
+    return np.rot90(picture, k=round(frame.rotation / 90))
 
 
 def _timed_frames(
@@ -115,24 +209,13 @@ def _timed_frames(
     """Seconds since the first frame, and the frame (H, W, 3)."""
     first: float | None = None
     time = 0.0
-    for frame in container.decode(stream):
-        if frame.width * frame.height > MAX_FRAME_PIXELS:
-            raise ValueError(
-                f"{path} holds a frame of {frame.width}x{frame.height}, which is too large to read"
-            )
-        if frame.is_corrupt:
-            raise ValueError(f"{path} is damaged or cut off: a frame could not be decoded whole")
+    for frame in decoded(path, container, stream):
         time = frame.time if frame.time is not None else time
         first = time if first is None else first
-        yield time - first, _picture(frame, size)
-    # Readers of Matroska take a file that was cut off for one that ends there; its header knows better.
-    if time + 2.0 / _rate(path, stream) < _matroska_seconds(stream):
-        raise ValueError(
-            f"{path} is cut off: it ends after {time:.2f} of {_matroska_seconds(stream):.2f} seconds"
-        )
+        yield time - first, _fitted(upright(path, frame), size)
 
 
-def _matroska_seconds(stream: VideoStream) -> float:
+def _matroska_seconds(stream: Stream) -> float:
     """When the stream ends, as a Matroska header says it; 0 if nothing is said."""
     stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     return (
@@ -142,10 +225,7 @@ def _matroska_seconds(stream: VideoStream) -> float:
     )
 
 
-def _picture(frame: VideoFrame, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-    # Telephones store the picture lying down and say by how much to turn it.
-    picture = np.rot90(picture, k=round(frame.rotation / 90))
+def _fitted(picture: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     if size is None or picture.shape[:2] == size:
         return np.ascontiguousarray(picture)
     height, width = size

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,6 +24,20 @@ from moviegen_runtime.media.formats import check_format
 # Quality 12 is visually without loss; one thread, since x264's result depends on how many there are.
 _X264_OPTIONS = {"crf": "12", "preset": "slow", "threads": "1"}
 _HD_ROWS = 720
+
+
+class Colours(NamedTuple):
+    """How the numbers of a video stand for colours, as its file says it.
+
+    Args:
+        matrix: from RGB to what is stored.
+        primaries: what red, green and blue are.
+        transfer: from light to numbers.
+    """
+
+    matrix: int
+    primaries: int
+    transfer: int
 
 
 def write_clip(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
@@ -38,30 +56,45 @@ def _write_mp4(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
         raise ValueError(f"mp4 needs even width and height, not {width}x{height}; write a gif or enlarge it")
-    # Players that ignore the tag take small pictures for BT.601 and large ones for BT.709: agree with both.
-    matrix = Colorspace.ITU709 if height >= _HD_ROWS else Colorspace.SMPTE170M
     try:
-        _encode_h264(frames, fps, path, matrix)
+        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            stream = add_h264(container, height, width, _rational(fps), usual_colours(height))
+            for picture in frames:
+                container.mux(stream.encode(to_yuv(picture, stream)))
+            container.mux(stream.encode())
     except av.FFmpegError as error:
         raise OSError(error.errno, f"cannot write the video: {error.strerror}", str(path)) from error
 
 
-def _encode_h264(frames: NDArray[np.uint8], fps: float, path: Path, matrix: Colorspace) -> None:
-    height, width = frames.shape[1:3]
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=_rational(fps), options=_X264_OPTIONS)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        context = stream.codec_context
-        context.colorspace, context.color_range = matrix, ColorRange.MPEG
-        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        for picture in frames:
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-                format="yuv420p",
-                dst_colorspace=matrix,
-                interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
-            )
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+def usual_colours(height: int) -> Colours:
+    """Colours of a video of so many rows.
+
+    Players that ignore the tag take small pictures for BT.601 and large ones for BT.709: agree with both.
+    """
+    matrix = Colorspace.ITU709 if height >= _HD_ROWS else Colorspace.SMPTE170M
+    return Colours(matrix, ColorPrimaries.BT709, ColorTrc.BT709)
+
+
+def add_h264(
+    container: OutputContainer, height: int, width: int, fps: Fraction, colours: Colours
+) -> VideoStream:
+    """A video stream for frames of one size: in yuv420p, or in yuv444p if a side is odd."""
+    stream = container.add_stream("libx264", rate=fps, options=_X264_OPTIONS)
+    odd = height % 2 or width % 2
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p" if odd else "yuv420p"
+    context = stream.codec_context
+    context.colorspace, context.color_range = colours.matrix, ColorRange.MPEG
+    context.color_primaries, context.color_trc = colours.primaries, colours.transfer
+    return stream
+
+
+def to_yuv(picture: NDArray[np.uint8], stream: VideoStream) -> VideoFrame:
+    """A picture (H, W, 3) in the format and colours of a stream."""
+    return VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+        format=stream.pix_fmt,
+        dst_colorspace=stream.codec_context.colorspace,
+        interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
+    )
 
 
 def _write_gif(frames: NDArray[np.uint8], fps: float, path: Path) -> None:

@@ -14,6 +14,7 @@ from moviegen_core import weights_hash
 from moviegen_dit import VideoDiT
 from moviegen_tae import TAE
 
+from moviegen_runtime.pipelines.device import usable_device
 from moviegen_runtime.pipelines.settings import CastSettings, folder_settings, miniature_settings
 from moviegen_runtime.pipelines.text_to_video import generate_videos
 from moviegen_runtime.requests import TextToVideoRequest
@@ -83,7 +84,7 @@ def load(
         ValueError: weights are missing or damaged, or the device is not there.
     """
     machine = Machine(
-        device=_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=micro_batch
+        device=usable_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=micro_batch
     )
     tae_folder, dit_folder, settings = _located(model)
     tae = moviegen_tae.from_pretrained(tae_folder)
@@ -119,19 +120,3 @@ def _located(model: Path | str) -> tuple[Path, Path, CastSettings]:
                 f"missing (or give {MINIATURE!r})"
             )
     return folder / "tae", folder / "dit", folder_settings(folder)
-
-
-def _device(name: str) -> str:
-    """The device that is meant, after something was put on it.
-
-    Raises:
-        ValueError: there is no such device here.
-    """
-    if name == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
-        usable = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise ValueError(f"device {name!r} cannot be used here; there is {', '.join(usable)}") from error
-    return name
