@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -76,7 +77,7 @@ class Cost:
 
 
 def tilings(latent: VideoShape) -> dict[str, Tiling]:
-    """Those of the first table that a latent is large enough for; the first is no tiling."""
+    """Those of the first table, with tiles of half the smaller side; the first is no tiling."""
     side = max(min(latent.height, latent.width) // 2, 4)
     return {
         NONE: Tiling(ALL_FRAMES),
@@ -178,13 +179,12 @@ def made_clip(shape: VideoShape) -> VideoClip:
     grid = [torch.arange(extent, dtype=torch.float64) for extent in (shape.frames, shape.height, shape.width)]
     t, y, x = torch.meshgrid(*grid, indexing="ij")
     frames = torch.zeros(3, *t.shape, dtype=torch.float64)
-    for length in (200, 90, 50, 24, 12, 7, 4):
-        for channel in frames:
-            angle, speed, phase = (torch.rand(3, generator=generator, dtype=torch.float64) * 6.2832).tolist()
-            across = x * torch.tensor(angle).cos() + y * torch.tensor(angle).sin()
-            channel += (
-                (6.2832 * across / length + 0.15 * (speed - 3.1416) * t + phase).sin() * length**0.5 / 40
-            )
+    for length in (200, 130, 90, 60, 40, 24, 12, 7):
+        turn, speed, phase, *colour = torch.rand(6, generator=generator, dtype=torch.float64).tolist()
+        across = math.cos(math.tau * turn) * x + math.sin(math.tau * turn) * y
+        wave = torch.sin(math.tau * (across / length + (speed - 0.5) * t / 24 + phase)) * length**0.5 / 40
+        for channel, share in zip(frames, colour, strict=True):
+            channel += (0.5 + share) * wave
     smaller = min(shape.height, shape.width)
     for radius, row, rate, colour in ((0.2, 0.4, 2.0, (0.9, -0.5, 0.1)), (0.12, 0.7, -3.0, (-0.7, 0.3, 0.8))):
         middle = (rate * t + 0.3 * shape.width) % shape.width
