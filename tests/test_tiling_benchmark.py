@@ -70,6 +70,7 @@ def test_no_tiling_is_no_error_and_tiles_are_one() -> None:
     assert tiled.work == pytest.approx(1.0 * (3 * 2 / 4) * (5 * 2 / 6))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its memory from /proc")
 def test_the_command_writes_figures_and_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,8 +86,8 @@ def test_the_command_writes_figures_and_tables(
     tae_tiling.main()
     figures = json.loads(result.read_text())
     assert set(figures["tilings"]) == {"none", "paper"}
-    assert list(figures["overlaps"]) == ["0", "1", "2"]
+    assert list(figures["overlaps"]) == ["0", "1"]
     assert figures["tilings"]["paper"]["peak_bytes"] < figures["tilings"]["none"]["peak_bytes"]
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert [line for line in page.read_text().splitlines() if line.startswith("|")] == printed
-    assert len(printed) == 2 + 2 + 2 + 3
+    assert len(printed) == 2 + 2 + 2 + 2
