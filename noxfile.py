@@ -91,9 +91,9 @@ def format_(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy --strict on the sources of every package and app."""
+    """mypy --strict on the sources of every package and app, and on the benchmarks."""
     sync(session, "--all-packages", "--group", "types")
-    session.run("mypy", *(str(folder / "src") for folder in FOLDERS))
+    session.run("mypy", *(str(folder / "src") for folder in FOLDERS), *map(str, ROOT.glob("benchmarks/*.py")))
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""The examples in the README files of what can be installed run as they stand."""
+"""The examples in the README files of what can be installed, and in the docs, run as they stand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from projects import PACKAGES, ROOT
 
 READMES = [ROOT / "README.md", *(project.folder / "README.md" for project in PACKAGES)]
+PAGES = [ROOT / "docs" / "autoencoder" / "tiling.md"]
 EXAMPLES = [
     pytest.param(code, id=f"{path.parent.name if path.parent != ROOT else 'root'}-{number}")
-    for path in READMES
+    for path in READMES + PAGES
     for number, code in enumerate(
         re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
     )
