@@ -30,9 +30,9 @@ from pathlib import Path
 
 import torch
 from moviegen_core import VideoClip, VideoLatent, VideoShape, replacing
-from moviegen_miniature.judge.trials import peak_signal_to_noise, structural_similarity
 from moviegen_runtime.media.frames import to_uint8
 from moviegen_runtime.media.reading import read_clip
+from moviegen_runtime.metrics import psnr, ssim
 from moviegen_tae import TAE, Tiling, decode_tiled, encode_tiled, from_pretrained
 from torch import Tensor
 
@@ -133,11 +133,11 @@ def quality(tae: TAE, clip: VideoClip, whole: VideoLatent, decoded: VideoClip, t
         covered *= sum(tile.stop - tile.start for tile in tiles) / extent
     true, (given,) = to_uint8(decoded)[0], to_uint8(tiled)
     return Quality(
-        psnr=peak_signal_to_noise(true, given),
-        ssim=structural_similarity(true, given),
+        psnr=psnr(true, given),
+        ssim=ssim(true, given),
         seam=there / back if near.any() and back > 0 else None,
         latent_error=(latent.values - whole.values).square().mean().sqrt().item(),
-        source_psnr=peak_signal_to_noise(to_uint8(clip)[0], to_uint8(decode_tiled(tae, latent, tiling))[0]),
+        source_psnr=psnr(to_uint8(clip)[0], to_uint8(decode_tiled(tae, latent, tiling))[0]),
         work=covered,
     )
 
