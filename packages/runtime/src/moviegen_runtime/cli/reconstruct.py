@@ -20,7 +20,7 @@ DEFAULT_MODEL = "miniature"
 DEFAULT_TILE_SIDE = 256
 """Pixels: group norm and attention saw small pictures in training."""
 DEFAULT_TILE_OVERLAP = 32
-DEFAULT_MEMORY = 4.0
+DEFAULT_MEMORY = 6.5
 """GiB: pictures of 1920x1080 go through in the paper's tiles of 32 frames."""
 _STRIDE = 8
 
