@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from moviegen_tae.temporal import TemporalConv
+
 
 def _as_time_grid(x_NCHW: Tensor, frames: int) -> Tensor:
     """(B*T, C, H, W) as (B, C, T, P)."""
@@ -26,28 +28,6 @@ def _as_frames(x_BCTP: Tensor, height: int, width: int) -> Tensor:
     """(B, C, T, P) as (B*T, C, H, W)."""
     B, C, T, _ = x_BCTP.shape
     return x_BCTP.permute(0, 2, 3, 1).reshape(B * T, height, width, C).permute(0, 3, 1, 2)
-
-
-class TemporalConv(nn.Conv2d):
-    """Convolution along time, kernel 3, symmetric replicate padding; starts as the identity.
-
-    With stride 2 it makes ceil(T / 2) frames of T, and starts by keeping every second one. Identity at the
-    centre tap is our choice: the paper does not say how temporal kernels start.
-    """
-
-    def __init__(self, channels: int, stride: int = 1) -> None:
-        super().__init__(channels, channels, (3, 1), stride=(stride, 1))
-
-    def reset_parameters(self) -> None:
-        assert self.bias is not None
-        nn.init.zeros_(self.bias)
-        nn.init.dirac_(self.weight)
-
-    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:  # type: ignore[override]
-        x_BCTP = _as_time_grid(x_NCHW, frames)
-        # Not F.pad: its replicate mode is slower here, and torch.compile mislays its memory format.
-        x_BCTP = torch.cat([x_BCTP[:, :, :1], x_BCTP, x_BCTP[:, :, -1:]], dim=2)
-        return _as_frames(super().forward(x_BCTP), *x_NCHW.shape[2:])
 
 
 class SpaceTimeConv(nn.Module):

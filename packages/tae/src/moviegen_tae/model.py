@@ -179,6 +179,7 @@ class TAE(nn.Module):
         self.linear_code = _CodeBuffers(config.latent_channels) if config.linear_code else None
         if config.linear_code:
             self._add_nothing()
+        self.to(memory_format=torch.channels_last)  # or every convolution would reorder its kernels
 
     @property
     def stride(self) -> Stride:
