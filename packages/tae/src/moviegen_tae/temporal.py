@@ -1,4 +1,4 @@
-"""Convolution along time without padded copies, forward and backward.
+"""Convolution along time without padded copies: forward, backward, and on frames that come in pieces.
 
 Legend: B batch, T frames, C channels, H rows, W columns, P = H*W positions. Frames are folded into the batch,
 (B*T, C, H, W), in channels-last memory, which is (B, T, P, C) in order: a convolution along time is a 2-D
@@ -7,6 +7,7 @@ convolution over (T, P) on the same memory, so nothing is copied to go from one 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,14 +34,64 @@ class TemporalConv(nn.Conv2d):
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:  # type: ignore[override]
         """(B*T, C, H, W) to (B*ceil(T / stride), C, H, W), where T = `frames`."""
         N, C, H, W = x_NCHW.shape
-        assert self.bias is not None
-        dtype, device = self.weight.dtype, x_NCHW.device.type
-        if torch.is_autocast_enabled(device):  # which changes the types of convolutions, not of functions
-            dtype = torch.get_autocast_dtype(device)
-        x_NCHW, weight, bias = x_NCHW.to(dtype), self.weight.to(dtype), self.bias.to(dtype)
-        x_BTPC = x_NCHW.permute(0, 2, 3, 1).reshape(N // frames, frames, H * W, C)
+        weight, bias = self._parameters_for(x_NCHW)
+        x_BTPC = x_NCHW.to(weight.dtype).permute(0, 2, 3, 1).reshape(N // frames, frames, H * W, C)
         y_BTPC: Tensor = _Convolution.apply(x_BTPC, weight, bias, self.stride[0])
         return y_BTPC.reshape(-1, H, W, C).permute(0, 3, 1, 2)
+
+    def stream(self, pieces: Iterator[Tensor], repeats: int = 1) -> Iterator[Tensor]:
+        """The same on the frames of one clip in pieces (T, C, H, W), without gradients.
+
+        A piece comes out when the next one is there, or as soon as its own frames are enough.
+
+        Args:
+            pieces: with stride 2 of even lengths, but for the last.
+            repeats: 2 for every frame twice in a row, which is not written out; with stride 1 only.
+        """
+        before: Tensor | None = None
+        waiting = deque[Tensor]()
+        for piece in pieces:
+            T, C, H, W = piece.shape
+            weight, _ = self._parameters_for(piece)
+            x_TPC = piece.to(weight.dtype).permute(0, 2, 3, 1).reshape(T, H * W, C)
+            del piece
+            if waiting:
+                rows(waiting[0][-1:]).addmm_(x_TPC[0], _kernel(weight, 2).t())
+                yield waiting.popleft()
+            y_TPC = self._within(x_TPC, x_TPC[0] if before is None else before, repeats)
+            waiting.append(y_TPC.view(-1, H, W, C).permute(0, 3, 1, 2))
+            before = x_TPC[0] if T == 1 else x_TPC[-1].clone()  # a view would keep all of its piece
+            del x_TPC, y_TPC
+            if (T - 1) % self.stride[0]:
+                yield waiting.popleft()
+        if waiting and before is not None:
+            rows(waiting[0][-1:]).addmm_(before, _kernel(weight, 2).t())
+            yield waiting.popleft()
+
+    def _within(self, x_TPC: Tensor, before_PC: Tensor, repeats: int) -> Tensor:
+        """What a piece and the frame before it come to; its last frame lacks what the next one adds."""
+        (T, P, C), stride = x_TPC.shape, self.stride[0]
+        weight, bias = self._parameters_for(x_TPC)
+        early_IO, now_IO, late_IO = (_kernel(weight, tap).t() for tap in range(3))
+        # For the first and the last of equal frames in a row: what the other ones add is this frame as well.
+        kernels = [now_IO] if repeats == 1 else [now_IO + late_IO, early_IO + now_IO]
+        y_TRPC = x_TPC.new_empty(-(-T // stride), repeats, P, C)
+        for t in range(T):
+            if t % stride == 0:
+                for kernel_IO, y_PC in zip(kernels, y_TRPC[t // stride], strict=True):
+                    torch.addmm(bias, x_TPC[t], kernel_IO, out=y_PC)
+                y_TRPC[t // stride, 0].addmm_(x_TPC[t - 1] if t else before_PC, early_IO)
+            if t and (t - 1) % stride == 0:
+                y_TRPC[(t - 1) // stride, -1].addmm_(x_TPC[t], late_IO)
+        return y_TRPC.flatten(0, 1)
+
+    def _parameters_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight and bias in the type to compute in: autocast reaches no functions or products in place."""
+        assert self.bias is not None
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            return self.weight.to(dtype), self.bias.to(dtype)
+        return self.weight, self.bias
 
 
 class _Convolution(torch.autograd.Function):
@@ -70,7 +121,9 @@ class _Convolution(torch.autograd.Function):
         kernel_grads = torch.zeros(3, C, C, dtype=precise, device=weight.device)
         for tap, out, into in _taps(T, ctx.stride):
             grad_BRC = grad_BTPC[:, out].flatten(1, 2)
-            kernel_grads[tap] += (grad_BRC.mT @ x_BTPC[:, into].flatten(1, 2)).sum(dim=0, dtype=precise)
+            kernel_grads[tap] += torch.bmm(grad_BRC.mT, x_BTPC[:, into].flatten(1, 2)).sum(
+                dim=0, dtype=precise
+            )
             kernel_BCC = _kernel(weight, tap).expand(B, -1, -1)
             if ctx.stride == 1:  # rows of all frames follow each other: added up in place
                 x_grad_BTPC[:, into].view(grad_BRC.shape).baddbmm_(grad_BRC, kernel_BCC)
@@ -83,6 +136,12 @@ class _Convolution(torch.autograd.Function):
 def _kernel(weight: Tensor, tap: int) -> Tensor:
     """(out, in) channels of a tap: -1, 0 or 1 frames away for taps 0, 1 and 2."""
     return weight[:, :, tap, 0]
+
+
+def rows(x_NCHW: Tensor) -> Tensor:
+    """(N*P, C) of frames in channels-last memory, the same memory."""
+    N, C, H, W = x_NCHW.shape
+    return x_NCHW.permute(0, 2, 3, 1).view(N * H * W, C)
 
 
 def _ends(frames: int, stride: int) -> Iterator[tuple[int, int, int]]:
