@@ -23,13 +23,17 @@ PACKAGES = [name for name, folder in PROJECTS.items() if folder.parent.name == "
 # Import names that differ from the name of their distribution.
 MODULE_NAMES = "pillow=PIL,pyyaml=yaml,resvg-py=resvg_py"
 
+# Peers: never in a workspace group, whose one resolution would carry what they pin.
+DIFFUSERS = "diffusers==0.42.1"
+MATPLOTLIB = "matplotlib>=3.10"
+
 nox.needs_version = ">=2026.1"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_external_run = True
 nox.options.sessions = [
     *("lint", "layers", "pins", "deps", "api", "types", "docs", "ranges", "recipes"),
-    *("wheel", "test", "house"),
+    *("wheel", "test", "inflate", "house"),
 ]
 
 
@@ -226,6 +230,24 @@ def recipes(session: nox.Session) -> None:
     if not files:
         session.error("there are no recipes under apps/*/recipes")
     session.run("python", "-m", "moviegen_runtime.training.check", *files)
+
+
+@nox.session
+def inflate(session: nox.Session) -> None:
+    """Inflation agrees with the real image autoencoder of diffusers, which no other session has."""
+    sync(session, "--package", distribution("tae"), "--group", "test")
+    session.install("--quiet", DIFFUSERS)
+    pytest(session, str(PROJECTS["tae"] / "peer_tests"))
+
+
+@nox.session(name="bench-tae")
+def bench_tae(session: nox.Session) -> None:
+    """Not a check: speed and memory beside peers, and how they grow, into benchmarks/results and the docs."""
+    sync(session, "--package", distribution("tae"))
+    session.install("--quiet", DIFFUSERS, MATPLOTLIB)
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
+    for options in [[], ["--scaling"]]:
+        session.run("python", "benchmarks/tae_speed.py", "--write", *options, *session.posargs)
 
 
 @nox.session

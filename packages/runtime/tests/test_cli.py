@@ -32,7 +32,14 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["generate", "--help"], ["reconstruct", "--help"], ["train", "--help"], ["data", "--help"]],
+    [
+        ["--help"],
+        ["generate", "--help"],
+        ["reconstruct", "--help"],
+        ["train", "--help"],
+        ["data", "--help"],
+        ["tae", "inflate", "--help"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     result = run(*arguments)

@@ -11,11 +11,11 @@ from moviegen_tae.layers import (
     Downsample,
     ResBlock,
     SpaceTimeAttention,
-    TemporalConv,
     Upsample,
     fold_shortcut,
     unfold_shortcut,
 )
+from moviegen_tae.temporal import TemporalConv
 
 PAPER_PARAMETERS = 114_062_049
 PAPER_SPATIAL_PARAMETERS = 83_819_683
@@ -103,18 +103,42 @@ def test_new_temporal_layers_are_the_identity() -> None:
         torch.testing.assert_close(together, alone)
 
 
-def test_temporal_convolution_agrees_with_conv1d() -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("frames", [1, 2, 3, 6, 7])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_temporal_convolution_and_its_gradients_agree_with_conv1d(
+    stride: int, frames: int, layout: torch.memory_format
+) -> None:
     """Independent check of the memory trick: a plain 1-D convolution at every position."""
     torch.manual_seed(0)
-    for stride in (1, 2):
-        layer = TemporalConv(5, stride).double()
-        torch.nn.init.normal_(layer.weight)
-        x = torch.randn(2 * 7, 5, 3, 4, dtype=torch.float64)
-        series = x.reshape(2, 7, 5, 3, 4).permute(0, 3, 4, 2, 1).reshape(-1, 5, 7)
-        padded = F.pad(series, (1, 1), mode="replicate")
-        expected = F.conv1d(padded, layer.weight[..., 0], layer.bias, stride=stride)
-        expected = expected.reshape(2, 3, 4, 5, -1).permute(0, 4, 3, 1, 2).flatten(0, 1)
-        torch.testing.assert_close(layer(x, 7), expected)
+    layer = TemporalConv(5, stride).double()
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(2 * frames, 5, 3, 4, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    series = x.reshape(2, frames, 5, 3, 4).permute(0, 3, 4, 2, 1).reshape(-1, 5, frames)
+    padded = F.pad(series, (1, 1), mode="replicate")
+    expected = F.conv1d(padded, layer.weight[..., 0], layer.bias, stride=stride)
+    expected = expected.reshape(2, 3, 4, 5, -1).permute(0, 4, 3, 1, 2).flatten(0, 1)
+    made = layer(x, frames)
+    torch.testing.assert_close(made, expected)
+    operands, grad = (x, layer.weight, layer.bias), torch.randn_like(made)
+    for ours, theirs in zip(
+        torch.autograd.grad(made, operands, grad),
+        torch.autograd.grad(expected, operands, grad),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_temporal_convolution_takes_part_in_mixed_precision() -> None:
+    layer, x = TemporalConv(4), torch.randn(3, 4, 2, 2, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = layer(x, 3)
+    assert made.dtype == torch.bfloat16
+    made.float().sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype == torch.float32
+    torch.testing.assert_close(made.float(), x, rtol=0.01, atol=0.01)  # a new layer is the identity
 
 
 def test_reversed_time_gives_reversed_latents_for_symmetric_kernels() -> None:

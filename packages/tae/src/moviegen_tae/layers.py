@@ -4,16 +4,26 @@ Legend: B batch, T frames, N = B*T frames folded into the batch, C channels, H r
 Tensors stay (N, C, H, W) in channels-last memory, which is (B, T, P, C) in order: a convolution along time
 is a 2-D convolution over (T, P) on the same memory, so nothing is copied to go from one to the other.
 
+Every layer has two forms: `forward` on whole clips, which is trained, and `stream` on one clip in pieces,
+without gradients. Only temporal layers see more than one frame, so a stream holds a few frames of each level,
+whatever the length of its clip.
+
 Group norm and spatial attention act on one frame, temporal layers on one position: a frame's own statistics
 never depend on how long its clip is (the paper is silent; our choice).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+
+from moviegen_tae.pieces import Kept, regrouped
+from moviegen_tae.temporal import TemporalConv, rows
 
 
 def _as_time_grid(x_NCHW: Tensor, frames: int) -> Tensor:
@@ -28,28 +38,6 @@ def _as_frames(x_BCTP: Tensor, height: int, width: int) -> Tensor:
     return x_BCTP.permute(0, 2, 3, 1).reshape(B * T, height, width, C).permute(0, 3, 1, 2)
 
 
-class TemporalConv(nn.Conv2d):
-    """Convolution along time, kernel 3, symmetric replicate padding; starts as the identity.
-
-    With stride 2 it makes ceil(T / 2) frames of T, and starts by keeping every second one. Identity at the
-    centre tap is our choice: the paper does not say how temporal kernels start.
-    """
-
-    def __init__(self, channels: int, stride: int = 1) -> None:
-        super().__init__(channels, channels, (3, 1), stride=(stride, 1))
-
-    def reset_parameters(self) -> None:
-        assert self.bias is not None
-        nn.init.zeros_(self.bias)
-        nn.init.dirac_(self.weight)
-
-    def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:  # type: ignore[override]
-        x_BCTP = _as_time_grid(x_NCHW, frames)
-        # Not F.pad: its replicate mode is slower here, and torch.compile mislays its memory format.
-        x_BCTP = torch.cat([x_BCTP[:, :, :1], x_BCTP, x_BCTP[:, :, -1:]], dim=2)
-        return _as_frames(super().forward(x_BCTP), *x_NCHW.shape[2:])
-
-
 class SpaceTimeConv(nn.Module):
     """A 3x3 convolution on every frame, then a convolution along time."""
 
@@ -61,6 +49,14 @@ class SpaceTimeConv(nn.Module):
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
         y: Tensor = self.temporal(self.spatial(x_NCHW), frames)
         return y
+
+    def stream(self, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
+        return self.temporal.stream(map(self.spatial, pieces))
+
+
+def activated(norm: nn.Module, x_NCHW: Tensor) -> Tensor:
+    """Group norm and SiLU, without gradients: in the memory that the norm took."""
+    return F.silu(norm(x_NCHW), inplace=True)
 
 
 class ResBlock(nn.Module):
@@ -83,6 +79,24 @@ class ResBlock(nn.Module):
         y = self.conv2(F.silu(self.norm2(y)), frames)
         out: Tensor = y + self.shortcut(x_NCHW)
         return out
+
+    def stream(self, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
+        kept = Kept(pieces)
+        y = self.conv1.stream(map(partial(activated, self.norm1), kept))
+        y = self.conv2.stream(map(partial(activated, self.norm2), y))
+        return kept.added(y, self._add_shortcut)
+
+    def _add_shortcut(self, y_NCHW: Tensor, x_NCHW: Tensor) -> Tensor:
+        """In place. A 1x1 convolution is a matrix product on channels-last memory, which adds as it goes."""
+        if not isinstance(self.shortcut, nn.Conv2d):
+            return y_NCHW.add_(x_NCHW)
+        assert self.shortcut.bias is not None
+        x_RC, y_RC = (rows(z.to(y_NCHW.dtype)) for z in (x_NCHW, y_NCHW))
+        weight, bias = (
+            parameter.to(y_NCHW.dtype) for parameter in (self.shortcut.weight, self.shortcut.bias)
+        )
+        y_RC.add_(bias).addmm_(x_RC, weight[:, :, 0, 0].t())
+        return y_NCHW
 
 
 class Attention(nn.Module):
@@ -145,9 +159,21 @@ class Downsample(nn.Module):
         self.temporal = TemporalConv(out_channels, stride=2)
 
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
-        y: Tensor = self.temporal(self.spatial(F.pad(x_NCHW, self.pad)), frames)
+        y: Tensor = self.temporal(self._shrunk(x_NCHW), frames)
         if self.shortcut:
             y = y + fold_shortcut(x_NCHW, frames, self.scale, y.shape[1])
+        return y
+
+    def stream(self, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
+        pieces = regrouped(pieces, multiple=2)
+        if not self.shortcut:
+            return self.temporal.stream(map(self._shrunk, pieces))
+        kept, channels = Kept(pieces), self.spatial.out_channels
+        y = self.temporal.stream(map(self._shrunk, kept))
+        return kept.added(y, lambda y, x: y.add_(fold_shortcut(x, len(x), self.scale, channels)))
+
+    def _shrunk(self, x_NCHW: Tensor) -> Tensor:
+        y: Tensor = self.spatial(F.pad(x_NCHW, self.pad))
         return y
 
 
@@ -166,14 +192,25 @@ class Upsample(nn.Module):
         self.temporal = TemporalConv(out_channels)
 
     def forward(self, x_NCHW: Tensor, frames: int) -> Tensor:
-        grown_NCHW = x_NCHW
-        if self.scale > 1:
-            grown_NCHW = F.interpolate(x_NCHW, scale_factor=self.scale, mode="nearest")
-        y_NCHW = self.spatial(grown_NCHW).repeat_interleave(2, dim=0)
-        z: Tensor = self.temporal(y_NCHW, 2 * frames)
+        z: Tensor = self.temporal(self._grown(x_NCHW).repeat_interleave(2, dim=0), 2 * frames)
         if self.shortcut:
             z = z + unfold_shortcut(x_NCHW, self.scale, z.shape[1])
         return z
+
+    def stream(self, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
+        channels = self.spatial.out_channels
+        pieces = regrouped(pieces, growth=2 * self.scale**2 * channels / self.spatial.in_channels)
+        if not self.shortcut:
+            return self.temporal.stream(map(self._grown, pieces), repeats=2)
+        kept = Kept(pieces)
+        y = self.temporal.stream(map(self._grown, kept), repeats=2)
+        return kept.added(y, lambda y, x: y.add_(unfold_shortcut(x, self.scale, channels)))
+
+    def _grown(self, x_NCHW: Tensor) -> Tensor:
+        if self.scale > 1:
+            x_NCHW = F.interpolate(x_NCHW, scale_factor=self.scale, mode="nearest")
+        y: Tensor = self.spatial(x_NCHW)
+        return y
 
 
 def fold_shortcut(x_NCHW: Tensor, frames: int, scale: int, channels: int) -> Tensor:

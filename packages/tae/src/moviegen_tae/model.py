@@ -5,7 +5,10 @@ Legend: B batch, T frames, N = B*T, C channels, H rows, W columns; lower-case t,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +17,16 @@ from moviegen_core import Stride, VideoClip, VideoLatent, VideoShape
 from torch import Tensor, nn
 
 from moviegen_tae.config import LEVELS, TAEConfig
-from moviegen_tae.layers import Downsample, ResBlock, SpaceTimeAttention, SpaceTimeConv, Upsample
+from moviegen_tae.layers import Downsample, ResBlock, SpaceTimeAttention, SpaceTimeConv, Upsample, activated
 from moviegen_tae.linear import BLOCK_VALUES, LinearCode
+from moviegen_tae.pieces import regrouped
 
 _FIRST_LOG_VARIANCE = -5.0
 """Of the posterior around a linear code before training; ours: noise that the code hardly feels."""
+
+
+def _channels_last(x_NCHW: Tensor) -> Tensor:
+    return x_NCHW.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,11 @@ class _Level(nn.Module):
         for block in self.blocks:
             x_NCHW = block(x_NCHW, frames)
         return x_NCHW
+
+    def stream(self, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
+        for block in self.blocks:
+            pieces = cast(ResBlock, block).stream(pieces)
+        return pieces
 
 
 class _Middle(nn.Module):
@@ -105,6 +118,18 @@ class Encoder(nn.Module):
         y: Tensor = self.conv_out(F.silu(self.norm_out(x_NCHW)), frames)
         return y
 
+    def stream(self, pieces: Iterator[Tensor]) -> Tensor:
+        """The same for one clip that comes in pieces, without gradients."""
+        pieces = self.conv_in.stream(pieces)
+        for i, level in enumerate(self.levels):
+            if i > 0:
+                pieces = cast(Downsample, self.downsamples[i - 1]).stream(pieces)
+            pieces = cast(_Level, level).stream(regrouped(pieces))
+        x_NCHW = torch.cat(list(pieces))
+        frames = len(x_NCHW)
+        y: Tensor = self.conv_out(activated(self.norm_out, self.middle(x_NCHW, frames)), frames)
+        return y
+
 
 class Decoder(nn.Module):
     """Latent (N, C, h, w) to pixels (8*N, 3*p*p, H/p, W/p)."""
@@ -139,6 +164,17 @@ class Decoder(nn.Module):
                 frames = 2 * frames
         y: Tensor = self.conv_out(F.silu(self.norm_out(x_NCHW)), frames)
         return y
+
+    def stream(self, z_NCHW: Tensor) -> Iterator[Tensor]:
+        """The same for one clip that goes in pieces, without gradients."""
+        frames = len(z_NCHW)
+        x_NCHW = self.middle(self.conv_in(self.latent_projection(z_NCHW), frames), frames)
+        pieces = iter([x_NCHW])
+        for i in reversed(range(LEVELS)):
+            pieces = cast(_Level, self.levels[i]).stream(regrouped(pieces))
+            if i > 0:
+                pieces = cast(Upsample, self.upsamples[i - 1]).stream(pieces)
+        return self.conv_out.stream(map(partial(activated, self.norm_out), pieces))
 
 
 class _CodeBuffers(nn.Module):
@@ -179,6 +215,7 @@ class TAE(nn.Module):
         self.linear_code = _CodeBuffers(config.latent_channels) if config.linear_code else None
         if config.linear_code:
             self._add_nothing()
+        self.to(memory_format=torch.channels_last)  # or every convolution would reorder its kernels
 
     @property
     def stride(self) -> Stride:
@@ -197,10 +234,13 @@ class TAE(nn.Module):
             ValueError: height or width is not a multiple of 8.
         """
         latent = self.stride.latent(clip.shape)
-        p = self.config.patch_size
-        x_NCHW = rearrange(clip.frames, "b c t (h p) (w q) -> (b t) (c p q) h w", p=p, q=p)
-        x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
-        moments_NCHW = self.encoder(x_NCHW, clip.shape.frames)
+        clips_BTCHW = clip.frames.transpose(1, 2)
+        if torch.is_grad_enabled():
+            moments_NCHW = self.encoder(self._folded(clips_BTCHW.flatten(0, 1)), clip.shape.frames)
+        else:
+            growth = self.config.channels[0] / 3 / self.config.patch_size**2
+            streams = (regrouped(iter([frames]), growth=growth) for frames in clips_BTCHW)
+            moments_NCHW = torch.cat([self.encoder.stream(map(self._folded, pieces)) for pieces in streams])
         moments = rearrange(moments_NCHW, "(b t) c h w -> b c t h w", t=latent.frames)
         mean, log_variance = moments.chunk(2, dim=1)
         if self.linear_code is not None:
@@ -232,13 +272,34 @@ class TAE(nn.Module):
 
     def decode_moments(self, z: Tensor, clip_shape: VideoShape) -> Tensor:
         """Frames (B, 3, T, H, W) of latents (B, C, t, h, w) that are not normalised: what training needs."""
-        z_NCHW = rearrange(z, "b c t h w -> (b t) c h w").contiguous(memory_format=torch.channels_last)
-        x_NCHW = self.decoder(z_NCHW, z.shape[2])
-        p = self.config.patch_size
-        frames: Tensor = rearrange(x_NCHW, "(b t) (c p q) h w -> b c t (h p) (w q)", b=z.shape[0], p=p, q=p)
+        z_BTCHW = z.transpose(1, 2).contiguous()
+        if torch.is_grad_enabled():
+            x_NCHW = self._unfolded(self.decoder(_channels_last(z_BTCHW.flatten(0, 1)), z.shape[2]))
+            frames: Tensor = rearrange(x_NCHW, "(b t) c h w -> b c t h w", b=len(z))
+            if self.linear_code is not None:
+                frames = frames + self.linear_code.code.decode(z)
+            return frames[:, :, : clip_shape.frames]
+        frames = z.new_empty(len(z), 3, clip_shape.frames, clip_shape.height, clip_shape.width)
+        for frames_CTHW, z_TCHW in zip(frames, z_BTCHW, strict=True):
+            start = 0
+            for piece in map(self._unfolded, self.decoder.stream(_channels_last(z_TCHW))):
+                stop = min(start + len(piece), clip_shape.frames)
+                frames_CTHW[:, start:stop] = piece[: stop - start].transpose(0, 1)
+                start = stop
+                if start == clip_shape.frames:  # what the decoder would make beyond is never computed
+                    break
         if self.linear_code is not None:
-            frames = frames + self.linear_code.code.decode(z)
-        return frames[:, :, : clip_shape.frames]
+            frames += self.linear_code.code.decode(z)[:, :, : clip_shape.frames]
+        return frames
+
+    def _folded(self, x_NCHW: Tensor) -> Tensor:
+        """Pixels (N, 3, H, W) with squares of them folded into channels."""
+        p = self.config.patch_size
+        return _channels_last(rearrange(x_NCHW, "n c (h p) (w q) -> n (c p q) h w", p=p, q=p))
+
+    def _unfolded(self, x_NCHW: Tensor) -> Tensor:
+        p = self.config.patch_size
+        return rearrange(x_NCHW, "n (c p q) h w -> n c (h p) (w q)", p=p, q=p)
 
     def normalise(self, mean: Tensor) -> Tensor:
         """Posterior means (B, C, t, h, w) to latents of about mean 0 and deviation 1 per channel."""

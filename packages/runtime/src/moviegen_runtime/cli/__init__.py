@@ -46,6 +46,7 @@ def parse(arguments: Sequence[str] | None = None) -> Command:
     from moviegen_runtime.cli.env import Env
     from moviegen_runtime.cli.generate import Generate
     from moviegen_runtime.cli.reconstruct import Reconstruct
+    from moviegen_runtime.cli.tae import Tae
     from moviegen_runtime.cli.train import Train
 
     commands: dict[str, Callable[..., Command]] = {
@@ -53,6 +54,7 @@ def parse(arguments: Sequence[str] | None = None) -> Command:
         "reconstruct": Reconstruct,
         "train": Train,
         "data": Data,
+        "tae": Tae,
         "env": Env,
     }
     parsed: Command = tyro.extras.subcommand_cli_from_dict(
