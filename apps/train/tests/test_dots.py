@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from moviegen_core import VideoClip
 from moviegen_runtime.data.source import open_source
 from moviegen_tae import TAE, Posterior, outlier_penalty, preset
-from moviegen_train.dots import RUNS, Dots, distances, dots, measure
+from moviegen_train.dots import COMPARED, CONTROLS, Dots, distances, dots, measure
 from moviegen_train.scenes import FoggyScenes
 from PIL import Image
 
@@ -77,19 +78,26 @@ def test_a_planted_dot_is_counted_in_every_frame() -> None:
 
     tae.posterior = planted  # type: ignore[method-assign]
     after = measure(tae, source)
-    assert (before.dots, before.share) == (0, 0)
-    assert (after.dots, after.share) == (1, 1)
+    assert (before.dots, before.share, before.place) == (0, 0, 0)
+    assert (after.dots, after.share, after.place) == (1, 1, 1)
     assert after.farthest == pytest.approx(15**0.5, rel=1e-2)  # the farthest that one of 16 vectors can be
     assert after.penalty > before.penalty == 0
 
 
 def test_the_whole_experiment_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = ("steps=2", "batch_size=2", "data.options.side=32", "statistics_clips=2")
-    Dots(RECIPES, tmp_path / "runs", tmp_path / "norms.png", pictures=6, set=settings).run()
-    rows = capsys.readouterr().out.strip().splitlines()
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows[2:]] == [run.title for run in RUNS]
-    assert [row.split(" | ")[1] for row in rows[2:]] == ["2", "4", "4", "2", "2"]
+    Dots(RECIPES, tmp_path / "runs", tmp_path / "norms.png", (0, 3), pictures=6, set=settings).run()
+    rows = [row.strip("| ").split(" | ") for row in capsys.readouterr().out.strip().splitlines()[2:]]
+    titles = [run.title for run in COMPARED]
+    assert [row[1] for row in rows] == titles + titles + [run.title for run in CONTROLS]
+    assert [row[0] for row in rows] == ["0"] * 3 + ["3"] * 3 + ["0"] * 2
+    assert [row[2] for row in rows] == ["2", "4", "4"] * 2 + ["2", "2"]
     with Image.open(tmp_path / "norms.png") as image:
-        assert image.size == (4 * 32 + 3 * 4, 6 * 32 + 5 * 4)
-    log = (tmp_path / "runs" / "with" / "log.jsonl").read_text()
-    assert f'"from": "{tmp_path / "runs" / "base" / "weights"}"' in log
+        assert image.size == (4 * 32 + 3 * 4, 4 * 32 + 3 * 4)
+    log = (tmp_path / "runs" / "with-3" / "log.jsonl").read_text()
+    assert f'"from": "{tmp_path / "runs" / "base-3" / "weights"}"' in log
+    seeds = [
+        yaml.safe_load((tmp_path / "runs" / f"{name}-3" / "recipe.yaml").read_text())["seed"]
+        for name in ("base", "with", "without")
+    ]
+    assert seeds == [6, 7, 7]

@@ -35,11 +35,9 @@ from PIL import Image
 from torch import Tensor
 
 RADIUS = 3.0
-_CONTROLS = 3
-"""The runs from here on have no part in the comparison."""
 _HELD_OUT_SEED = 1
 _BATCH = 16
-_DRAWN = 6
+_DRAWN = 2
 _GAP = 4
 _BRIGHTEST = 8.0
 """Distance in deviations that is drawn in full."""
@@ -50,7 +48,7 @@ class Run:
     """One training of the experiment.
 
     Args:
-        name: of its folder.
+        name: of its folder, before the seed.
         title: in the table.
         recipe: of the file.
         overrides: what is different from the file.
@@ -64,14 +62,16 @@ class Run:
     init: str | None = None
 
 
-RUNS = (
+COMPARED = (
     Run("base", "before the finetuning", "dots"),
     Run("with", "finetuned with the penalty", "dots_outlier", init="base"),
     Run("without", "finetuned without it", "dots_outlier", ("loss.outlier=0",), init="base"),
-    Run("groups", "from nothing, 8 norm groups of 4", "dots", ("architecture.norm_groups=8",)),
-    Run("clear", "from nothing, no fog", "dots", ("data.options.fog=false",)),
 )
-"""What is trained, in order; each is judged on scenes of the kind that it was trained on."""
+CONTROLS = (
+    Run("groups", "before, 8 norm groups of 4", "dots", ("architecture.norm_groups=8",)),
+    Run("clear", "before, no fog", "dots", ("data.options.fog=false",)),
+)
+"""Each without one of the two causes, for the first seed; judged on scenes of the kind it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class Figures:
     Args:
         dots: number of dots a frame.
         share: of frames with at least one.
+        place: share of frames with one at the commonest place.
         farthest: largest distance of a latent vector from its frame's mean, in deviations.
         penalty: equation (1) before its weight.
         psnr: of the reconstruction, in dB.
@@ -88,6 +89,7 @@ class Figures:
 
     dots: float
     share: float
+    place: float
     farthest: float
     penalty: float
     psnr: float
@@ -119,36 +121,50 @@ def dots(latent: Tensor, frames: Tensor) -> Tensor:
 @torch.no_grad()
 def measure(tae: TAE, source: ClipSource) -> Figures:
     """Judge an autoencoder on pictures."""
-    rows = []
+    rows, maps = [], []
     for first in range(0, len(source), _BATCH):
         clip = collate_clips(source)(range(first, min(first + _BATCH, len(source)))).clip()
         latent = tae.posterior(clip).mean
         decoded = tae.decode_moments(latent, clip.shape).clamp(-1, 1)
         error = (decoded - clip.frames).square().flatten(1).mean(dim=1)
-        found = dots(latent, clip.frames).flatten(1).sum(dim=1).float()
+        maps.append(dots(latent, clip.frames).flatten(1).float())
         penalty = torch.stack([outlier_penalty(each[None], RADIUS) for each in latent])
         farthest = distances(latent).flatten(1).amax(dim=1)
-        rows.append(torch.stack([found, (found > 0).float(), farthest, penalty, 10 * torch.log10(4 / error)]))
-    return Figures(*torch.cat(rows, dim=1).mean(dim=1).tolist())
+        rows.append(torch.stack([farthest, penalty, 10 * torch.log10(4 / error)]))
+    found = torch.cat(maps)
+    counts = [found.sum(dim=1).mean(), found.amax(dim=1).mean(), found.mean(dim=0).max()]
+    return Figures(*map(float, counts), *torch.cat(rows, dim=1).mean(dim=1).tolist())
 
 
-def table(measured: Sequence[tuple[Run, int, Figures]]) -> str:
-    """Markdown: one row a run, with the steps that it took in all."""
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: a run of a seed, the steps that it took from nothing on, and what came of it."""
+
+    seed: int
+    run: Run
+    steps: int
+    figures: Figures
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown."""
     lines = [
-        "| autoencoder | steps | dots a frame | frames with dots | farthest vector | penalty | PSNR, dB |",
-        "|---|---|---|---|---|---|---|",
+        "| seed | autoencoder | steps | dots a frame | frames with dots | at the commonest place "
+        "| farthest vector | penalty | PSNR, dB |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for run, steps, f in measured:
+    for row in rows:
+        f = row.figures
         lines.append(
-            f"| {run.title} | {steps:,} | {f.dots:.2f} | {f.share:.0%} | {f.farthest:.2f} "
-            f"| {f.penalty:.4f} | {f.psnr:.2f} |"
+            f"| {row.seed} | {row.run.title} | {row.steps:,} | {f.dots:.2f} | {f.share:.0%} | {f.place:.0%} "
+            f"| {f.farthest:.2f} | {f.penalty:.4f} | {f.psnr:.2f} |"
         )
     return "\n".join(lines)
 
 
 @torch.no_grad()
-def draw(models: Sequence[TAE], clip: VideoClip, path: Path) -> None:
-    """A PNG with a row for each picture: the picture, then every model's map of `distances`.
+def sheet(models: Sequence[TAE], clip: VideoClip) -> Tensor:
+    """(3, rows, columns) in [0, 1]: a row for each picture: itself, then each model's map of `distances`.
 
     Grey up to 3 deviations, which are half bright; orange beyond, at 8 in full.
     """
@@ -162,12 +178,7 @@ def draw(models: Sequence[TAE], clip: VideoClip, path: Path) -> None:
         coloured = torch.where(map_BHW[:, None] > RADIUS, orange, grey.expand(-1, 3, -1, -1))
         columns.append(F.interpolate(coloured, (side, side), mode="nearest"))
     padded = [F.pad(column, (0, _GAP, 0, _GAP), value=1.0) for column in columns]
-    rows = torch.cat(padded, dim=3)[..., :-_GAP]
-    sheet = torch.cat(list(rows), dim=1)[:, :-_GAP]
-    pixels = (sheet * 255).round().to(torch.uint8).permute(1, 2, 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as aside:
-        Image.fromarray(pixels.numpy()).save(aside)
+    return torch.cat(list(torch.cat(padded, dim=3)), dim=1)
 
 
 @dataclass(frozen=True)
@@ -179,11 +190,13 @@ class Dots:
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of the runs; what is done in it is not done again."""
     picture: Path
-    """The PNG: picture, then norms before the finetuning, with the penalty, and without it."""
-    pictures: int = 256
+    """The PNG, two rows a seed: picture, then norms before the finetuning, with the penalty, without it."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """The whole comparison is made for each."""
+    pictures: int = 64
     """Held-out pictures to judge by."""
     controls: bool = True
-    """Train also without each of the two causes; more than half of the time goes there."""
+    """Train also without each of the two causes, for the first seed."""
     set: tuple[str, ...] = ()
     """Change a key of every recipe: dotted.key=value."""
 
@@ -194,24 +207,40 @@ class Dots:
             ValueError: a recipe or a folder cannot be used.
         """
         self.out.mkdir(parents=True, exist_ok=True)
-        models: dict[str, TAE] = {}
-        steps: dict[str, int] = {}
-        measured: list[tuple[Run, int, Figures]] = []
-        for run in RUNS if self.controls else RUNS[:_CONTROLS]:
-            recipe = load_recipe(self.recipes / f"{run.recipe}.yaml", [*run.overrides, *self.set])
-            init = self.out / run.init / "weights" if run.init else None
-            train(recipe, self.out / run.name, Machine(device="cpu"), init)
-            models[run.name] = from_pretrained(self.out / run.name / "weights")
-            steps[run.name] = recipe.steps + (steps[run.init] if run.init else 0)
-            if not isinstance(recipe, TAERecipe) or recipe.data is None:
-                raise ValueError(f"{run.recipe}.yaml must be an autoencoder's recipe with clips")
-            held_out = {**recipe.data.options, "seed": _HELD_OUT_SEED, "num_clips": self.pictures}
-            source = open_source("foggy-scenes", held_out)
-            measured.append((run, steps[run.name], measure(models[run.name], source)))
-            if run.name == "base":
-                clip = collate_clips(source)(range(_DRAWN)).clip()
-        print(table(measured))
-        draw([models[name] for name in ("base", "with", "without")], clip, self.picture)
+        rows: list[Row] = []
+        sheets: list[Tensor] = []
+        for seed in self.seeds:
+            models = []
+            for run in COMPARED:
+                tae, source, row = self._trained(run, seed)
+                models.append(tae)
+                rows.append(row)
+            clip = collate_clips(source)(range(_DRAWN)).clip()
+            sheets.append(sheet(models, clip))
+        if self.controls:
+            rows += [self._trained(run, self.seeds[0])[2] for run in CONTROLS]
+        print(table(rows))
+        pixels = (torch.cat(sheets, dim=1)[:, :-_GAP, :-_GAP] * 255).round().to(torch.uint8)
+        self.picture.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.picture) as aside:
+            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(aside)
+
+    def _trained(self, run: Run, seed: int) -> tuple[TAE, ClipSource, Row]:
+        """The averaged weights of a run, held-out pictures of its kind, and what it does to them."""
+        # A finetuning has another seed than what it starts from: other noise, and another order of pictures.
+        own = 2 * seed + (run.init is not None)
+        path = self.recipes / f"{run.recipe}.yaml"
+        recipe = load_recipe(path, [f"seed={own}", *run.overrides, *self.set])
+        if not isinstance(recipe, TAERecipe) or recipe.data is None:
+            raise ValueError(f"{path} must be an autoencoder's recipe with clips")
+        init = self.out / f"{run.init}-{seed}" / "weights" if run.init else None
+        folder = self.out / f"{run.name}-{seed}"
+        train(recipe, folder, Machine(device="cpu"), init)
+        tae = from_pretrained(folder / "weights")
+        held_out = {**recipe.data.options, "seed": _HELD_OUT_SEED, "num_clips": self.pictures}
+        source = open_source("foggy-scenes", held_out)
+        before = load_recipe(self.recipes / "dots.yaml", self.set).steps if run.init else 0
+        return tae, source, Row(seed, run, recipe.steps + before, measure(tae, source))
 
 
 def main() -> int:
