@@ -1,99 +1,86 @@
-"""Peak memory of the autoencoder without gradients, counted from its architecture.
+"""Peak memory of the autoencoder without gradients, counted by a run of its code on tensors without values.
 
-Every function names the tensors that are alive together where a stage of the forward pass needs most. They
-are counted in values, of one clip; weights, tensors handed in, and what a convolution's library takes for
-itself are not in it. Attention is taken to keep no scores, as fused kernels do.
+Such a run allocates nothing and computes nothing, but makes the same tensors and lets go of them at the same
+moments. Weights, tensors handed in, and what a convolution's library takes for itself are not counted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
 
-from moviegen_core import VideoShape
+import torch
+from moviegen_core import VideoClip, VideoLatent, VideoShape
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from moviegen_tae.config import LEVELS, TAEConfig
-
-
-def encoder_peak(config: TAEConfig, tile: VideoShape) -> int:
-    """Values alive at the peak of encoding the clip that `tile`, in latent positions, stands for."""
-    clip = config.stride.clip(tile)
-    folded = 3 * clip.positions  # the folded pixels stay alive to the end
-    levels = _levels(config, tile)
-    stages = [3 * levels[0].values + levels[0].padding, _middle(levels[-1])]
-    stages += [_blocks(level, count) for level, count in zip(levels, config.encoder_blocks, strict=True)]
-    for shallow, deep in pairwise(levels):
-        shrunk = deep.channels * shallow.frames * deep.area
-        padded = shallow.channels * shallow.frames * (shallow.height + 1) * (shallow.width + 1)
-        stages.append(shallow.values + padded + shrunk)
-        # Input, frames before and after padding along time, output.
-        stages.append(shallow.values + 2 * shrunk + deep.channels * deep.area * 2 + deep.values)
-        if config.resampling_shortcuts:  # input and its folded copy; output, path around and their sum
-            stages.append(2 * shallow.values + 3 * deep.values)
-    return folded + max(stages)
+from moviegen_tae.config import TAEConfig
+from moviegen_tae.model import TAE
+from moviegen_tae.pieces import pieces_as_on
 
 
-def decoder_peak(config: TAEConfig, tile: VideoShape) -> int:
-    """Values alive at the peak of decoding a latent of shape `tile`."""
-    pixels = 3 * config.stride.clip(tile).positions
-    levels = _levels(config, tile)
-    stages = [_middle(levels[-1]), 3 * levels[0].values, 2 * levels[0].values + 3 * pixels]
-    stages += [_blocks(level, count) for level, count in zip(levels, config.decoder_blocks, strict=True)]
-    for shallow, deep in pairwise(levels):
-        grown = deep.channels * deep.frames * shallow.area if shallow.area > deep.area else 0
-        # Repeated frames, these padded along time, output; a shortcut adds two copies after the padding.
-        made = 4 * shallow.values if config.resampling_shortcuts else 3 * shallow.values + shallow.padding
-        stages.append(deep.values + grown + made)
-    latent = config.latent_channels * tile.positions
-    return 2 * latent + max(stages)  # as given to the decoder, and before its layout changed
+class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of tensors that operators make while it is entered, until they are gone.
 
-
-@dataclass(frozen=True)
-class _Level:
-    """Extent of the tensors of one level."""
-
-    channels: int
-    frames: int
-    height: int
-    width: int
-
-    @property
-    def area(self) -> int:
-        return self.height * self.width
-
-    @property
-    def values(self) -> int:
-        return self.channels * self.frames * self.area
-
-    @property
-    def padding(self) -> int:
-        """Values that a temporal convolution adds before and after."""
-        return 2 * self.channels * self.area
-
-
-def _levels(config: TAEConfig, tile: VideoShape) -> list[_Level]:
-    """From pixels to latent."""
-    clip = config.stride.clip(tile)
-    height, width = clip.height // config.patch_size, clip.width // config.patch_size
-    levels = [_Level(config.channels[0], clip.frames, height, width)]
-    for i in range(1, LEVELS):
-        if config.spatial_halvings[i - 1]:
-            height, width = height // 2, width // 2
-        levels.append(_Level(config.channels[i], levels[-1].frames // 2, height, width))
-    return levels
-
-
-def _blocks(level: _Level, count: int) -> int:
-    """Residual blocks of a level: in the temporal half of the second convolution of one.
-
-    Alive: its input, what its first half made, that normalised, then convolved on frames, then padded along
-    time, and the output; from the second block on also the level's input.
+    Args:
+        given: tensors that do not count, whose memory operators may give back as a view.
     """
-    if count == 0:
-        return 0
-    return (6 if count == 1 else 7) * level.values + level.padding
+
+    def __init__(self, given: Sequence[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak: int = 0
+        self._given = {_reference(tensor).cdata for tensor in given}
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                reference = _reference(tensor)
+                if reference.cdata not in self._given:
+                    self._alive[reference.cdata] = (reference, tensor.untyped_storage().nbytes())
+        alive = self._alive.items()
+        self._alive = {key: each for key, each in alive if not each[0].expired()}  # type: ignore[no-untyped-call]
+        self.peak = max(self.peak, sum(size for _, size in self._alive.values()))
+        return result
 
 
-def _middle(level: _Level) -> int:
-    """Attention along time: two inputs, what its spatial part read, norm, layout, q, k, v, read, output."""
-    return 10 * level.values
+def _reference(tensor: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+
+
+def encoder_peak(config: TAEConfig, clip: VideoShape, like: Tensor) -> int:
+    """Bytes alive at the peak of encoding a clip of frames and pixels.
+
+    Args:
+        like: of the type and on the device that the weights are.
+    """
+    return _peak(config, clip, True, like.dtype, like.device.type)
+
+
+def decoder_peak(config: TAEConfig, tile: VideoShape, like: Tensor) -> int:
+    """Bytes alive at the peak of decoding a latent of shape `tile`, the frames that are made included."""
+    return _peak(config, tile, False, like.dtype, like.device.type)
+
+
+@cache
+def _peak(config: TAEConfig, extent: VideoShape, encodes: bool, dtype: torch.dtype, device: str) -> int:
+    channels = 3 if encodes else config.latent_channels
+    with torch.no_grad(), torch.device("meta"), pieces_as_on(device):
+        tae = TAE(config).to(dtype)
+        given = torch.empty(1, channels, extent.frames, extent.height, extent.width, dtype=dtype)
+        with AllocationCounter([given, *tae.parameters(), *tae.buffers()]) as counter:
+            if encodes:
+                tae.encode(VideoClip(given, 1.0))
+            else:
+                tae.decode(VideoLatent(given, tae.stride, tae.stride.time * extent.frames, 1.0))
+    return int(counter.peak)

@@ -215,7 +215,9 @@ class TAE(nn.Module):
         self.linear_code = _CodeBuffers(config.latent_channels) if config.linear_code else None
         if config.linear_code:
             self._add_nothing()
-        self.to(memory_format=torch.channels_last)  # or every convolution would reorder its kernels
+        for parameter in self.parameters():
+            if parameter.dim() == 4:  # or every convolution would reorder its kernel
+                parameter.data = _channels_last(parameter.data)
 
     @property
     def stride(self) -> Stride:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -16,9 +18,23 @@ _VALUES_ON_CPU = 2**20  # 4 MB in single precision: a few pieces fit a cache, an
 _VALUES_ELSEWHERE = 2**26
 
 
+_device_of_meta: ContextVar[str] = ContextVar("_device_of_meta", default="cpu")
+
+
+@contextmanager
+def pieces_as_on(device: str) -> Iterator[None]:
+    """Let tensors without values go in the pieces that they would go in on a device of that type."""
+    token = _device_of_meta.set(device)
+    try:
+        yield
+    finally:
+        _device_of_meta.reset(token)
+
+
 def piece_frames(values: float, device: torch.device, multiple: int = 1) -> int:
     """How many frames a piece has, of so many values each; a multiple of `multiple`."""
-    size = _VALUES_ON_CPU if device.type == "cpu" else _VALUES_ELSEWHERE
+    kind = _device_of_meta.get() if device.type == "meta" else device.type
+    size = _VALUES_ON_CPU if kind == "cpu" else _VALUES_ELSEWHERE
     return max(int(size / values) // multiple, 1) * multiple
 
 

@@ -88,8 +88,9 @@ class TemporalConv(nn.Conv2d):
     def _parameters_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Weight and bias in the type to compute in: autocast reaches no functions or products in place."""
         assert self.bias is not None
-        if torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
+        kind = x.device.type
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
             return self.weight.to(dtype), self.bias.to(dtype)
         return self.weight, self.bias
 

@@ -13,6 +13,7 @@ Legend: B batch, C channels, T frames, H rows, W columns; lower-case t, h, w on 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -68,24 +69,23 @@ class Tiling:
             ValueError: not even the smallest tiles fit, or height or width is not a multiple of 8.
         """
         latent = tae.stride.latent(shape)
-        for frames in range(max(latent.frames, cls.frames), cls.frames - 1, -1):
-            tiling = cls(frames)
-            if tiling.peak_bytes(tae, shape) <= num_bytes:
-                return tiling
         smallest = 2 * cls.side_overlap
-        for side in range(max(latent.height, latent.width, smallest + 1) - 1, smallest - 1, -1):
-            tiling = cls(side=side)
-            if tiling.peak_bytes(tae, shape) <= num_bytes:
-                return tiling
-        raise ValueError(
-            f"num_bytes must be at least {tiling.peak_bytes(tae, shape)} for a clip of {shape}, "
-            f"not {num_bytes}"
-        )
+        whole = [cls(frames) for frames in range(cls.frames, max(latent.frames, cls.frames) + 1)]
+        sides = range(smallest, max(latent.height, latent.width, smallest + 1))
+        # From small to large; what fits is found by halving, since a larger tile needs more.
+        tilings = [*(cls(side=side) for side in sides), *whole]
+        fitting = bisect_right(tilings, num_bytes, key=lambda tiling: tiling.peak_bytes(tae, shape))
+        if fitting == 0:
+            raise ValueError(
+                f"num_bytes must be at least {tilings[0].peak_bytes(tae, shape)} for a clip of {shape}, "
+                f"not {num_bytes}"
+            )
+        return tilings[fitting - 1]
 
     def peak_bytes(self, tae: TAE, shape: VideoShape) -> int:
         """Most memory that one clip takes, there or back, besides weights and what is handed in and out.
 
-        Counted from the architecture: the library that computes a convolution may take more for itself.
+        Counted by a run without values: the library that computes a convolution may take more for itself.
 
         Args:
             shape: of the clip, in frames and pixels.
@@ -97,7 +97,9 @@ class Tiling:
 
     def encode_peak_bytes(self, tae: TAE, shape: VideoShape) -> int:
         """`peak_bytes` of encoding."""
-        return _itemsize(tae) * encoder_peak(tae.config, self._largest_tile(tae.stride.latent(shape)))
+        tile = tae.stride.clip(self._largest_tile(tae.stride.latent(shape)))
+        clip = VideoShape(min(tile.frames, shape.frames), tile.height, tile.width)
+        return encoder_peak(tae.config, clip, tae.latent_mean)
 
     def decode_peak_bytes(self, tae: TAE, shape: VideoShape) -> int:
         """`peak_bytes` of decoding."""
@@ -110,7 +112,8 @@ class Tiling:
         waiting = (columns > 1) * tile.positions + (rows > 1) * strip.positions
         waiting += (latent.frames > self.frames) * picture.positions
         waiting += (columns > 2) * strip.positions + (rows > 2) * picture.positions
-        return _itemsize(tae) * (decoder_peak(tae.config, tile) + 3 * tae.stride.volume * waiting)
+        waiting_bytes = 3 * tae.stride.volume * waiting * tae.latent_mean.element_size()
+        return decoder_peak(tae.config, tile, tae.latent_mean) + waiting_bytes
 
     def over_side(self, length: int) -> list[slice]:
         """Where tiles lie along rows or columns: as few as `side` allows, alike in length to one position."""
@@ -127,10 +130,6 @@ class Tiling:
             for extent in (latent.height, latent.width)
         )
         return VideoShape(min(self.frames, latent.frames), height, width)
-
-
-def _itemsize(tae: TAE) -> int:
-    return tae.latent_mean.element_size()
 
 
 def _check(size_name: str, size: int, overlap_name: str, overlap: int) -> None:
