@@ -331,6 +331,29 @@ def test_initial_weights_of_another_architecture_are_refused(tmp_path: Path, tae
         )
 
 
+def test_position_tables_grow_from_the_stage_before(
+    tmp_path: Path, dit_recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(dit_recipe, tmp_path / "first", "steps=1")
+    weights = tmp_path / "first" / "weights"
+    small = moviegen_dit.from_pretrained(weights)
+    frames, rows, columns = small.config.positions
+    larger = f"architecture.positions=[{frames}, {2 * rows}, {3 * columns}]"
+    frozen = ["optimizer.lr=1e-30", "optimizer.muon_lr=1e-30", "steps=1"]  # exported is what it began with
+    capsys.readouterr()
+    run(dit_recipe, tmp_path / "second", larger, *frozen, init=weights)
+    assert "position tables grown from" in capsys.readouterr().err
+    assert "grown" in log_lines(tmp_path / "second")[0]
+    grown = moviegen_dit.from_pretrained(tmp_path / "second" / "weights")
+    expected = moviegen_dit.grow_positions(small.state_dict(), grown.config.positions)
+    assert grown.config.positions == (frames, 2 * rows, 3 * columns)
+    for name, value in grown.state_dict().items():
+        torch.testing.assert_close(value, expected[name], atol=2e-3, rtol=2e-3)
+    shorter = f"architecture.positions=[{frames}, {2 * rows}, {3 * columns - 1}]"
+    with pytest.raises(ValueError, match="can only grow, not to"):
+        run(dit_recipe, tmp_path / "third", shorter, "steps=1", init=tmp_path / "second" / "weights")
+
+
 def test_exported_latents_are_normalised(tmp_path: Path, tae_recipe: Path, clips: Path) -> None:
     from moviegen_runtime.training.clips import collate_clips, open_clips
     from moviegen_runtime.training.recipe import ClipData

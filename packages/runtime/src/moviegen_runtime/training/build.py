@@ -11,6 +11,7 @@ import moviegen_tae
 import torch
 from moviegen_core import ArchConfig, VideoShape, weights_hash
 from pydantic import ValidationError
+from torch import Tensor
 
 from moviegen_runtime.data.latents import ShardedLatents
 from moviegen_runtime.training.clips import collate_clips, open_clips
@@ -53,18 +54,38 @@ def dit_config(recipe: DiTRecipe) -> moviegen_dit.VideoDiTConfig:
     return _changed(moviegen_dit.preset(recipe.preset), recipe.architecture)
 
 
-def load_initial(module: TrainingModule[Any], folder: Path) -> None:
+def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
     """Start a training from weights: the model and its average.
+
+    Position tables of a video transformer that are shorter than the recipe's are grown to its lengths, as
+    from one stage of the paper's training to the next; all else must be equal.
+
+    Returns:
+        In words, what was grown; None: nothing.
 
     Raises:
         ValueError: there are no weights, or they are of another architecture.
     """
-    package = moviegen_tae if isinstance(module, TAEModule) else moviegen_dit
-    weights = package.from_pretrained(folder)
-    if weights.config != module.model.config:
-        raise ValueError(f"the weights in {folder} have another architecture than the recipe")
+    weights, grown = _initial_state(module, folder)
     for model in (module.model, module.ema.model):
-        model.load_state_dict(weights.state_dict())
+        model.load_state_dict(weights)
+    return grown
+
+
+def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str, Tensor], str | None]:
+    wanted = module.model.config
+    if isinstance(module, TAEModule):
+        tae = moviegen_tae.from_pretrained(folder)
+        if tae.config == wanted:
+            return tae.state_dict(), None
+    else:
+        dit = moviegen_dit.from_pretrained(folder)
+        if dit.config == wanted:
+            return dit.state_dict(), None
+        if dit.config.model_copy(update={"positions": wanted.positions}) == wanted:
+            state = moviegen_dit.grow_positions(dit.state_dict(), wanted.positions)
+            return state, f"position tables grown from {dit.config.positions} to {wanted.positions}"
+    raise ValueError(f"the weights in {folder} have another architecture than the recipe")
 
 
 def _build_tae(recipe: TAERecipe) -> Training:

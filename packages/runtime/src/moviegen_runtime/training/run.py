@@ -96,8 +96,11 @@ def _beginning(folder: RunFolder, module: TrainingModule[Any], done: int, init: 
         if init is not None:
             text += f"; {init} is not used"
     elif init is not None:
-        load_initial(module, init)
+        grown = load_initial(module, init)
         entry, text = {"from": str(init)}, f"starting from {init} with a fresh optimizer"
+        if grown is not None:
+            entry["grown"] = grown
+            text += f", its {grown}"
     else:
         module.prepare()
         entry, text = {"from": "nothing"}, "starting from nothing"
