@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Straight, curly and angled marks. Single ones are left out: an apostrophe looks the same.
-_QUOTED = re.compile(r'"([^"]*)"|\u201c([^\u201d]*)\u201d|\u00ab([^\u00bb]*)\u00bb')
+QUOTED = re.compile(r'"([^"]*)"|\u201c([^\u201d]*)\u201d|\u00ab([^\u00bb]*)\u00bb')
 
 
 def clean_prompt(prompt: str) -> str:
@@ -30,5 +30,5 @@ def with_fps(prompt: str, fps: float) -> str:
 
 def quoted_strings(prompt: str) -> tuple[str, ...]:
     """What stands in double quotation marks: the text that the prompt wants to see in the picture."""
-    found = ("".join(match.groups(default="")).strip() for match in _QUOTED.finditer(prompt))
+    found = ("".join(match.groups(default="")).strip() for match in QUOTED.finditer(prompt))
     return tuple(text for text in found if text)
