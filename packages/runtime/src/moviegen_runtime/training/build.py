@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,15 +15,31 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from moviegen_runtime.data.latents import ShardedLatents
+from moviegen_runtime.training.batches import Interleaved
 from moviegen_runtime.training.clips import collate_clips, open_clips
-from moviegen_runtime.training.dit_module import DiTModule, collate_latents
+from moviegen_runtime.training.dit_module import DiTModule, LatentTexts, collate_latents
 from moviegen_runtime.training.module import TrainingModule
-from moviegen_runtime.training.recipe import DiTRecipe, LatentData, TAERecipe
+from moviegen_runtime.training.recipe import DiTRecipe, ImageLatents, LatentData, TAERecipe
 from moviegen_runtime.training.tae_module import TAEModule
 
 ConfigT = TypeVar("ConfigT", bound=ArchConfig)
-Training = tuple[TrainingModule[Any], int, Callable[[list[int]], Any]]
-"""The module in training, the number of samples, and a function from their indices to a batch."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained, and on what.
+
+    Args:
+        module: the module in training.
+        length: number of samples to train on.
+        collate: makes the batch of a list of their indices.
+        interleaved: images among videos; None: none.
+    """
+
+    module: TrainingModule[Any]
+    length: int
+    collate: Callable[[list[int]], Any]
+    interleaved: Interleaved[Any] | None = None
 
 
 def build_training(recipe: TAERecipe | DiTRecipe) -> Training:
@@ -92,7 +109,7 @@ def _build_tae(recipe: TAERecipe) -> Training:
     if recipe.data is None:
         raise ValueError("the recipe names no clips: give --set data.shards=FOLDER or --set data.source=NAME")
     source = open_clips(recipe.data)
-    return TAEModule(tae_config(recipe), recipe, source), len(source), collate_clips(source)
+    return Training(TAEModule(tae_config(recipe), recipe, source), len(source), collate_clips(source))
 
 
 def _build_dit(recipe: DiTRecipe) -> Training:
@@ -104,7 +121,26 @@ def _build_dit(recipe: DiTRecipe) -> Training:
     if held_out >= len(source):
         raise ValueError(f"{len(source)} latents are too few to hold {held_out} out for validation")
     _check_fit(config, source)
-    return DiTModule(config, recipe, source), len(source) - held_out, collate_latents(source)
+    images = None if recipe.images is None else _open_images(recipe.images, config, source)
+    module = DiTModule(config, recipe, source)
+    return Training(module, len(source) - held_out, collate_latents(source), images)
+
+
+def _open_images(
+    recipe: ImageLatents, config: moviegen_dit.VideoDiTConfig, videos: ShardedLatents
+) -> Interleaved[LatentTexts]:
+    if recipe.latents is None:
+        raise ValueError("the recipe names no latents of images: give --set images.latents=FOLDER")
+    images = ShardedLatents(recipe.latents, tae=videos.properties.tae)
+    _check_fit(config, images)
+    frames = images[0].latent.shape[1]
+    if frames != 1:
+        raise ValueError(f"{recipe.latents} must hold latents of images, not of {frames} latent frames")
+    if images.properties.encoder_hashes != videos.properties.encoder_hashes:
+        raise ValueError(
+            f"the captions in {recipe.latents} were read by other text encoders than the videos'"
+        )
+    return Interleaved(len(images), collate_latents(images), recipe.every)
 
 
 def _open_latents(data: LatentData) -> ShardedLatents:

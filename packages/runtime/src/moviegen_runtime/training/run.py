@@ -74,11 +74,19 @@ def train(
         if done >= recipe.steps:
             line.say(f"{out} is trained: {done} of {recipe.steps} steps")
             return True
-        module, length, collate = build_training(recipe)
+        training = build_training(recipe)
+        module = training.module
         line.say(_beginning(folder, module, done, init))
         legs = Legs(folder, line, machine.max_minutes)
         callbacks = [TrainingLog(folder, line), Validation(folder, line), legs]
-        batches = TrainingBatches(length, collate, batch_size=recipe.batch_size, seed=recipe.seed, start=done)
+        batches = TrainingBatches(
+            training.length,
+            training.collate,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            start=done,
+            interleaved=training.interleaved,
+        )
         with _quiet_lightning():
             trainer = _trainer(recipe, machine, folder, callbacks)
             checkpoint = str(folder.checkpoint) if done else None
