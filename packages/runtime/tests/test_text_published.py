@@ -13,10 +13,13 @@ import torch
 import transformers
 from moviegen_core import TextContext
 from moviegen_runtime import TextToVideoRequest, load
-from moviegen_runtime.data.latents import LatentSample, collate, parse_latent, write_latent
+from moviegen_runtime.cli import main
+from moviegen_runtime.cli.data import Latents, Pack
+from moviegen_runtime.data.latents import LatentSample, ShardedLatents, collate, parse_latent, write_latent
 from moviegen_runtime.text import CachedTextEncoder, PublishedEncoder, quoted_strings, text_encoder
 from moviegen_runtime.text.positions import KEPT_ROWS, lengthened
 from moviegen_runtime.text.published import PUBLISHED, bytes_of_quoted
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -405,6 +408,37 @@ def test_a_cast_with_three_encoders_makes_a_clip_and_frees_them(large_model: Pat
         assert encoder._encoder._model is None
     without = load(large_model, device="cpu")
     assert torch.equal(without.generate(plain).clip.frames, video.clip.frames)
+
+
+def test_the_command_keeps_what_was_read(
+    large_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--model", str(large_model), "--steps", "1"]
+    main(["generate", "a cow", "-o", "plain.png", *options])
+    main(["generate", "a cow", "-o", "first.png", "--embeddings", "kept", *options])
+    assert len(list(Path("kept").iterdir())) == 3  # one an encoder
+    monkeypatch.setattr("moviegen_runtime.text.published._load", None)  # whoever loads now comes to grief
+    main(["generate", "a cow", "-o", "second.png", "--embeddings", "kept", *options])
+    main(["generate", "--from-sidecar", "first.json", "-o", "again.png", "--embeddings", "kept"])
+    assert len({Path(f"{name}.png").read_bytes() for name in ("plain", "first", "second", "again")}) == 1
+
+
+def test_latents_are_cached_with_the_states_of_every_encoder(
+    large_model: Path, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        Image.new("RGB", (16, 16)).save(tmp_path / f"{name}.png")
+    (tmp_path / "clips.csv").write_text('path,caption\none.png,"a ""ho"" sign"\ntwo.png,a cow\n')
+    Pack(clips=tmp_path / "clips.csv", out=tmp_path / "shards", size="16", frames=1).run()
+    chosen = tuple(f"{name}={folders[name]}" for name in ("ul2", "byt5"))
+    shards, tae = tmp_path / "shards", str(large_model / "tae")
+    Latents(out=tmp_path / "latents", tae=tae, shards=shards, encoder=chosen, device="cpu").run()
+    cached = ShardedLatents(tmp_path / "latents")
+    assert cached.properties.encoders == {"ul2": 16, "byt5": 24}
+    assert sorted(len(cached[index].text["byt5"]) for index in range(2)) == [0, 3]
+    with pytest.raises(ValueError, match="the text encoder metaclip comes with no package"):
+        Latents(out=tmp_path / "other", tae=tae, shards=shards, encoder=("metaclip",), device="cpu").run()
 
 
 def test_an_encoder_that_a_cast_lacks_is_named(large_model: Path) -> None:

@@ -79,7 +79,7 @@ def load(
     device: str = "auto",
     dtype: DtypeName = "float32",
     micro_batch: int = 1,
-    embeddings: Path | None = None,
+    embeddings: Path | str | None = None,
 ) -> Cast:
     """Load a cast; large text encoders are loaded when they read a prompt, and freed after.
 
@@ -123,7 +123,11 @@ def load(
 
 
 def _encoder(
-    spec: TextEncoderSpec, model: Path | str, settings: CastSettings, device: str, embeddings: Path | None
+    spec: TextEncoderSpec,
+    model: Path | str,
+    settings: CastSettings,
+    device: str,
+    embeddings: Path | str | None,
 ) -> FrozenTextEncoder:
     encoder = text_encoder(spec.name, _encoder_source(spec.name, model, settings), device=device)
     if encoder.width != spec.width:

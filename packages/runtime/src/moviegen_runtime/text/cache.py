@@ -32,8 +32,8 @@ class CachedTextEncoder:
         folder: made if it is not there; several processes may share it.
     """
 
-    def __init__(self, encoder: FrozenTextEncoder, folder: Path) -> None:
-        self._encoder, self.folder = encoder, folder
+    def __init__(self, encoder: FrozenTextEncoder, folder: Path | str) -> None:
+        self._encoder, self.folder = encoder, Path(folder)
         self.name, self.width, self.max_tokens = encoder.name, encoder.width, encoder.max_tokens
         self.weights_hash = encoder.weights_hash
         self.precision: PrecisionName = encoder.precision
