@@ -11,9 +11,12 @@ import pytest
 from projects import PACKAGES, ROOT
 
 READMES = [ROOT / "README.md", *(project.folder / "README.md" for project in PACKAGES)]
-PAGES = [ROOT / "docs" / "autoencoder" / "tiling.md"]
+PAGES = [
+    ROOT / "docs" / page
+    for page in ("autoencoder/tiling.md", "transformer/positions.md", "transformer/text.md")
+]
 EXAMPLES = [
-    pytest.param(code, id=f"{path.parent.name if path.parent != ROOT else 'root'}-{number}")
+    pytest.param(code, id=f"{path.parent.name if path.parent != ROOT else 'root'}-{path.stem}-{number}")
     for path in READMES + PAGES
     for number, code in enumerate(
         re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)

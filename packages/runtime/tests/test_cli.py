@@ -16,6 +16,7 @@ OPTIONS_OF_GENERATE = {
     *("--help", "--output", "--from-sidecar", "--model", "--seed", "--num-samples", "--frames", "--size"),
     *("--fps", "--steps", "--guidance", "--schedule", "--method", "--device", "--dtype", "--format"),
     *("--contact-sheet", "--display-scale", "--overwrite"),
+    *("--rewrite", "--rewrite-model", "--rewrite-key-env", "--embeddings"),
 }
 
 
@@ -55,7 +56,7 @@ def test_the_options_of_generate_stay_as_they_are(capsys: pytest.CaptureFixture[
 
 
 def test_every_setting_of_a_request_is_an_option() -> None:
-    fields = {f"--{name}" for name in TextToVideoRequest.model_fields if name != "prompt"}
+    fields = {f"--{name}" for name in TextToVideoRequest.model_fields if name not in ("prompt", "rewriting")}
     assert fields <= OPTIONS_OF_GENERATE
 
 

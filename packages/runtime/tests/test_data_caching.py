@@ -35,10 +35,12 @@ class Letters:
     name = "letters"
     width = 2
     weights_hash = "c" * 64
+    precision = "float32"
 
     def __init__(self, max_tokens: int = 64) -> None:
         self.max_tokens = max_tokens
         self.calls: list[list[str]] = []
+        self.freed = 0
 
     def encode(self, prompts: Sequence[str]) -> TextContext:
         self.calls.append(list(prompts))
@@ -48,6 +50,9 @@ class Letters:
         codes = torch.tensor([[ord(letter) for letter in prompt.ljust(longest)] for prompt in prompts])
         mask = torch.tensor([[place < len(prompt) for place in range(longest)] for prompt in prompts])
         return TextContext(torch.stack([codes / 128, codes % 7], dim=-1).float(), mask, self.name)
+
+    def free(self) -> None:
+        self.freed += 1
 
 
 class MoreLetters(Letters):
@@ -110,6 +115,7 @@ def test_text_is_the_caption_with_its_frame_rate_and_no_padding(tae: TAE, tmp_pa
         wanted = Letters().encode([prompt]).embeddings[0].half()
         assert torch.equal(cached[index].text["letters"], wanted)
     assert [len(call) for call in encoder.calls] == [3]  # each distinct prompt once
+    assert encoder.freed == 1
 
 
 def test_states_are_those_of_minilm_itself(tae: TAE, tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def test_what_is_left_open_is_filled_in_and_told(cast: Cast) -> None:
     assert video.request.model_dump() == {
         "prompt": "a cow",
         "seed": 0,
+        "rewriting": None,
         "frames": 9,
         "size": "32x32",
         "fps": 8.0,

@@ -11,7 +11,7 @@ import threading
 import pytest
 import torch
 from moviegen_runtime.training.allocator import keep_freed_memory
-from moviegen_runtime.training.batches import TrainingBatches
+from moviegen_runtime.training.batches import Interleaved, TrainingBatches
 from moviegen_runtime.training.ema import MovingAverage
 from moviegen_runtime.training.optimizer import build_optimizer, orthogonalise
 from moviegen_runtime.training.randomness import generator
@@ -207,6 +207,30 @@ def test_batches_from_any_step_are_those_of_the_whole_training() -> None:
     assert sorted(seen[:7]) == list(range(7))
     for start in (1, 4, 8):
         assert list(itertools.islice(batches(start), 9 - start)) == whole[start:]
+
+
+def test_a_second_set_gives_every_third_batch_in_its_own_order() -> None:
+    def batches(start: int, second: bool = True) -> TrainingBatches[list[str]]:
+        images = Interleaved(5, lambda indices: [f"image {index}" for index in indices], every=3)
+        return TrainingBatches(
+            7,
+            lambda indices: [f"video {index}" for index in indices],
+            batch_size=2,
+            seed=5,
+            start=start,
+            interleaved=images if second else None,
+        )
+
+    whole = list(itertools.islice(batches(0), 12))
+    kinds = [{sample.split()[0] for sample in batch.content} for batch in whole]
+    assert kinds == [{"video"}, {"video"}, {"image"}] * 4
+    videos = [batch.content for batch in whole if batch.step % 3 < 2]
+    alone = [batch.content for batch in itertools.islice(batches(0, second=False), 8)]
+    assert videos == alone  # images are added to them, none is lost
+    images = list(itertools.chain.from_iterable(batch.content for batch in whole if batch.step % 3 == 2))
+    assert sorted(images[:5]) == [f"image {index}" for index in range(5)]
+    for start in range(1, 8):
+        assert list(itertools.islice(batches(start), 12 - start)) == whole[start:]
 
 
 def test_an_error_of_the_data_reaches_the_training_and_the_thread_ends() -> None:

@@ -74,26 +74,35 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def latents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eleven latents with captions of different lengths."""
-    folder = tmp_path_factory.mktemp("latents") / "shards"
-    draw = torch.Generator().manual_seed(0)
+    return write_latents(tmp_path_factory.mktemp("latents") / "shards", count=11, frames=2)
+
+
+@pytest.fixture(scope="module")
+def image_latents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five latents of one frame, by the same encoders."""
+    return write_latents(tmp_path_factory.mktemp("images") / "shards", count=5, frames=1)
+
+
+def write_latents(folder: Path, *, count: int, frames: int, text_hash: str = "0" * 64) -> Path:
+    draw = torch.Generator().manual_seed(frames)
     properties = LatentProperties(
         tae="0" * 64,
         stride=(8, 8, 8),
         encoders={"minilm": 8},
-        encoder_hashes={"minilm": "0" * 64},
+        encoder_hashes={"minilm": text_hash},
         source="test",
-        num_clips=11,
+        num_clips=count,
     )
     begin(folder, LATENT_KIND, LATENT_MEMBERS, properties.model_dump(mode="json"))
     samples = [
         LatentSample(
-            torch.randn(4, 2, 2, 2, generator=draw),
+            torch.randn(4, frames, 2, 2, generator=draw),
             {"minilm": torch.randn(2 + i % 3, 8, generator=draw)},
             f"clip {i}",
             8.0,
-            16,
+            8 * frames,
         )
-        for i in range(11)
+        for i in range(count)
     ]
     write_shard(folder, 0, map(write_latent, samples))
     finish(folder, 1)
@@ -185,7 +194,7 @@ def log_lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["tae", "game", "dit"])
+@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint"])
 def test_a_training_in_legs_equals_one_without_a_break(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -329,6 +338,64 @@ def test_initial_weights_of_another_architecture_are_refused(tmp_path: Path, tae
             "architecture.latent_channels=8",
             init=tmp_path / "first" / "weights",
         )
+
+
+@pytest.fixture
+def joint_recipe(dit_recipe: Path, image_latents: Path, tmp_path: Path) -> Path:
+    """Every second batch is of images."""
+    content = yaml.safe_load(dit_recipe.read_text())
+    content |= {"images": {"latents": str(image_latents), "every": 2}, "log_steps": 1}
+    path = tmp_path / "joint.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_one_model_trains_on_images_among_videos(tmp_path: Path, joint_recipe: Path) -> None:
+    run(joint_recipe, tmp_path / "out", "steps=4")
+    trained = {line["step"]: line for line in log_lines(tmp_path / "out") if "rate" in line}
+    assert [("loss" in trained[step], "image.loss" in trained[step]) for step in (1, 2, 3, 4)] == [
+        (True, False),
+        (False, True),
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("frames", "text_hash", "sentence"),
+    [(2, "0" * 64, "must hold latents of images, not of 2"), (1, "1" * 64, "by other text encoders")],
+)
+def test_images_that_do_not_fit_the_videos_are_refused(
+    frames: int, text_hash: str, sentence: str, tmp_path: Path, joint_recipe: Path
+) -> None:
+    other = write_latents(tmp_path / "other", count=3, frames=frames, text_hash=text_hash)
+    with pytest.raises(ValueError, match=sentence):
+        run(joint_recipe, tmp_path / "out", f"images.latents={other}")
+    with pytest.raises(ValueError, match=r"give --set images\.latents=FOLDER"):
+        run(joint_recipe, tmp_path / "none", "images.latents=null")
+    with pytest.raises(ValueError, match="compile is for one shape, and images have another"):
+        run(joint_recipe, tmp_path / "none", "compile=true")
+
+
+def test_position_tables_grow_from_the_stage_before(
+    tmp_path: Path, dit_recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(dit_recipe, tmp_path / "first", "steps=1")
+    weights = tmp_path / "first" / "weights"
+    small = moviegen_dit.from_pretrained(weights)
+    frames, rows, columns = small.config.positions
+    larger = f"architecture.positions=[{frames}, {2 * rows}, {3 * columns}]"
+    frozen = ["optimizer.lr=1e-30", "optimizer.muon_lr=1e-30", "steps=1"]  # exported is what it began with
+    capsys.readouterr()
+    run(dit_recipe, tmp_path / "second", larger, *frozen, init=weights)
+    assert "position tables grown from" in capsys.readouterr().err
+    assert "grown" in log_lines(tmp_path / "second")[0]
+    grown = moviegen_dit.from_pretrained(tmp_path / "second" / "weights")
+    expected = moviegen_dit.grow_positions(small.state_dict(), grown.config.positions)
+    assert grown.config.positions == (frames, 2 * rows, 3 * columns)
+    for name, value in grown.state_dict().items():
+        torch.testing.assert_close(value, expected[name], atol=2e-3, rtol=2e-3)
+    shorter = f"architecture.positions=[{frames}, {2 * rows}, {3 * columns - 1}]"
+    with pytest.raises(ValueError, match="can only grow, not to"):
+        run(dit_recipe, tmp_path / "third", shorter, "steps=1", init=tmp_path / "second" / "weights")
 
 
 def test_exported_latents_are_normalised(tmp_path: Path, tae_recipe: Path, clips: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,8 +93,13 @@ def load_pretrained(
     return module.eval()
 
 
-def locate_pretrained(source: Path | str, shipped: Mapping[str, Path]) -> Path:
+def locate_pretrained(
+    source: Path | str, shipped: Mapping[str, Path], files: Sequence[str] = (CONFIG_FILE, WEIGHTS_FILE)
+) -> Path:
     """The folder of a name: a shipped name ("miniature"), a folder, or a Hub id ("organisation/model").
+
+    Args:
+        files: what is fetched from the Hub, as names or patterns such as "*.safetensors".
 
     Raises:
         ValueError: it is none of them, or a Hub id that cannot be fetched.
@@ -115,7 +120,7 @@ def locate_pretrained(source: Path | str, shipped: Mapping[str, Path]) -> Path:
             "'moviegen-core[hub]'"
         ) from error
     try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+        return Path(snapshot_download(name, allow_patterns=list(files)))
     except (OSError, ValueError) as error:
         raise ValueError(f"there is no folder {name!r}, and the Hub did not give it: {error}") from error
 

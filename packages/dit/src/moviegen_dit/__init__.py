@@ -4,6 +4,7 @@ from moviegen_dit.attention import sdpa_attention
 from moviegen_dit.conditions import PreparedConditions
 from moviegen_dit.config import TextEncoderSpec, VideoDiTConfig, preset
 from moviegen_dit.flow import FlowPath, FlowSample, logit_normal
+from moviegen_dit.growth import grow_positions
 from moviegen_dit.losses import flow_matching_loss
 from moviegen_dit.model import VideoDiT
 from moviegen_dit.sampling import (
@@ -34,6 +35,7 @@ __all__ = [
     "classifier_free_guidance",
     "flow_matching_loss",
     "from_pretrained",
+    "grow_positions",
     "integrate",
     "locate",
     "logit_normal",

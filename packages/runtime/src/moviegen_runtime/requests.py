@@ -67,12 +67,27 @@ class SamplingSettings(BaseModel):
     method: MethodName
 
 
+class Rewriting(BaseModel):
+    """Where a prompt comes from that was given another wording.
+
+    Args:
+        original: the prompt before.
+        by: what rewrote it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    original: str
+    by: str
+
+
 class TextToVideoRequest(BaseModel):
     """One clip from one prompt.
 
     Args:
         prompt: what the clip shows; white space around it is dropped.
         seed: of the noise that the clip grows from.
+        rewriting: what the prompt was rewritten from; None: it is as it was given.
 
     The other fields are those of `SamplingSettings`; None is the model's own default.
     """
@@ -81,6 +96,7 @@ class TextToVideoRequest(BaseModel):
 
     prompt: Annotated[str, AfterValidator(clean_prompt)]
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    rewriting: Rewriting | None = None
     frames: Frames | None = None
     size: Size | None = None
     fps: Fps | None = None
@@ -100,4 +116,4 @@ class TextToVideoRequest(BaseModel):
         Raises:
             ValueError: a field is None.
         """
-        return SamplingSettings.model_validate(self.model_dump(exclude={"prompt", "seed"}))
+        return SamplingSettings.model_validate(self.model_dump(exclude={"prompt", "seed", "rewriting"}))

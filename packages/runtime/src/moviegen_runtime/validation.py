@@ -1,8 +1,13 @@
-"""One sentence for what pydantic says in many lines. No torch here."""
+"""Small files from users, and one sentence for what pydantic says of them in many lines. No torch here."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from pydantic import ValidationError
+
+_MAX_BYTES = 1 << 20
 
 
 def first_sentence(error: ValidationError) -> str:
@@ -17,3 +22,20 @@ def first_sentence(error: ValidationError) -> str:
         case "extra_forbidden":
             return f"{place} is not known here; leave it out"
     return f"{place} {first['msg'].removeprefix('Input ')}, not {first['input']!r}"
+
+
+def read_json(path: Path) -> object:
+    """What a JSON file of modest size holds.
+
+    Raises:
+        ValueError: it cannot be read, is too large, or is no JSON.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"{path} is larger than such a file can be ({_MAX_BYTES} bytes)")
+        value: object = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    return value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moviegen_runtime.data.pack import FileOutcome
     from moviegen_runtime.data.source import ClipSource
 
-_TEXT_ENCODER = "minilm"  # the one that there is
+_DEFAULT_ENCODERS = ("minilm",)
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,10 @@ class Latents:
     """Folder of clip shards, as `moviegen data pack` writes them; instead of a source."""
     num_clips: int | None = None
     """How many clips, from the first on; all of them if not given."""
+    encoder: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Text encoder, minilm (the default) or NAME=SOURCE with a folder or Hub id; can be given again."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the autoencoder runs; auto takes CUDA where it is there."""
+    """Where the autoencoder and large text encoders run; auto takes CUDA where it is there."""
 
     def run(self) -> None:
         """Encode, and say at the end how many samples there are and how many clips were skipped.
@@ -110,7 +112,10 @@ class Latents:
             num_clips=len(source) if self.num_clips is None else self.num_clips,
             tae=moviegen_tae.from_pretrained(self.tae).to(device),
             tae_hash=weights_hash(moviegen_tae.locate(self.tae)),
-            encoders=(text_encoder(_TEXT_ENCODER),),
+            encoders=tuple(
+                text_encoder(name, source or None, device=device)
+                for name, _, source in (each.partition("=") for each in self.encoder or _DEFAULT_ENCODERS)
+            ),
             device=device,
         )
         done = clips_done(job, self.out)

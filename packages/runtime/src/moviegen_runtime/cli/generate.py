@@ -20,6 +20,7 @@ from moviegen_runtime.validation import first_sentence
 
 if TYPE_CHECKING:
     from moviegen_runtime.pipelines.cast import Cast
+    from moviegen_runtime.text.rewriting import PromptRewriter
 
 MAX_SAMPLES = 1000
 MAX_DISPLAY_SCALE = 64
@@ -54,6 +55,15 @@ class Generate:
     model: Annotated[str | None, _without("FOLDER", "miniature")] = None
     """Weights: miniature, or a folder that holds the folders tae and dit."""
 
+    rewrite: Annotated[str | None, _without("rules|URL", "the prompt as it is")] = None
+    """Give the prompt another wording first: by rules, or by an OpenAI-compatible endpoint at URL."""
+
+    rewrite_model: Annotated[str | None, _without("NAME", "none")] = None
+    """The language model at the endpoint."""
+
+    rewrite_key_env: Annotated[str | None, _without("NAME", "none")] = None
+    """Environment variable that holds the endpoint's key."""
+
     seed: Annotated[int | None, _without("N", "0")] = None
     """Of the noise; sample i has this seed + i."""
 
@@ -87,6 +97,9 @@ class Generate:
     dtype: Annotated[DtypeName | None, _without("float32|bfloat16|float16", "float32")] = None
     """Number format of the models."""
 
+    embeddings: Annotated[Path | None, _without("FOLDER", "none")] = None
+    """Keep what large text encoders have read in this folder, so that they read a prompt once."""
+
     format: Annotated[Literal["mp4", "gif", "png"] | None, _without("mp4|gif|png", "by FILE's name")] = None
     """Format of the clips; FILE need not end in it then."""
 
@@ -109,6 +122,7 @@ class Generate:
         requests = [original.request] if original else self._requests()
         paths = sample_paths(self._named_output(original), requests[0].seed, len(requests))
         self._check_outputs(paths, requests[0])
+        requests = self._reworded(requests)
         from moviegen_runtime.cli.progress import StageBar
 
         with StageBar() as show:
@@ -166,6 +180,36 @@ class Generate:
         except ValidationError as error:
             raise ValueError(first_sentence(error)) from error
 
+    def _reworded(self, requests: list[TextToVideoRequest]) -> list[TextToVideoRequest]:
+        """The same requests with their one prompt rewritten, once; those of a sidecar are left alone."""
+        if self.rewrite is None:
+            if self.rewrite_model is not None or self.rewrite_key_env is not None:
+                raise ValueError("--rewrite-model and --rewrite-key-env belong to --rewrite URL")
+            return requests
+        from moviegen_runtime.text.rewriting import rewritten
+
+        first = rewritten(requests[0], self._rewriter(self.rewrite))
+        told = {"prompt": first.prompt, "rewriting": first.rewriting}
+        return [request.model_copy(update=told) for request in requests]
+
+    def _rewriter(self, kind: str) -> PromptRewriter:
+        from moviegen_runtime.text.rewriting import EndpointRewriter, RuleRewriter
+
+        if kind == RuleRewriter.name:
+            if self.rewrite_model is not None or self.rewrite_key_env is not None:
+                raise ValueError(
+                    "rules need no model and no key; leave out --rewrite-model and --rewrite-key-env"
+                )
+            return RuleRewriter()
+        key = None
+        if self.rewrite_key_env is not None:
+            key = os.environ.get(self.rewrite_key_env)
+            if not key:
+                raise ValueError(f"the environment variable {self.rewrite_key_env} is not set to a key")
+        if self.rewrite_model is None:
+            raise ValueError("an endpoint needs the name of its model: give --rewrite-model")
+        return EndpointRewriter(kind, self.rewrite_model, key)
+
     def _suffix(self) -> str:
         """Of the clips' files: what --format says, or else the output's own."""
         return self.output.suffix if self.format is None else f".{self.format}"
@@ -193,7 +237,12 @@ class Generate:
         from moviegen_runtime.pipelines.cast import MINIATURE, load
 
         if original is None:
-            return load(self.model or MINIATURE, device=self.device or "auto", dtype=self.dtype or "float32")
+            return load(
+                self.model or MINIATURE,
+                device=self.device or "auto",
+                dtype=self.dtype or "float32",
+                embeddings=self.embeddings,
+            )
         _use_threads(original.machine.threads)
         machine = original.machine
         cast = load(
@@ -201,13 +250,23 @@ class Generate:
             device=self.device or machine.device,
             dtype=machine.dtype,
             micro_batch=machine.micro_batch,
+            embeddings=self.embeddings,
         )
         original.check_weights(cast.weights)
         return cast
 
 
 _REQUEST_FIELDS = ("frames", "size", "fps", "steps", "guidance", "schedule", "method")
-_BROUGHT_BY_SIDECAR = ("prompt", "seed", "num_samples", *_REQUEST_FIELDS, "dtype", "display_scale")
+_REWRITING = ("rewrite", "rewrite_model", "rewrite_key_env")
+_BROUGHT_BY_SIDECAR = (
+    "prompt",
+    *_REWRITING,
+    "seed",
+    "num_samples",
+    *_REQUEST_FIELDS,
+    "dtype",
+    "display_scale",
+)
 
 
 def _check_range(option: str, value: int | None, least: int, most: int) -> None:

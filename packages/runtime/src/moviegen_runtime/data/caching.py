@@ -109,6 +109,8 @@ def cache_latents(
         indices = range(number * CLIPS_PER_SHARD, min((number + 1) * CLIPS_PER_SHARD, job.num_clips))
         samples = _encode(job, indices, on_clips, on_skip)
         write_shard(folder, number, map(write_latent, samples))
+    for encoder in job.encoders:
+        encoder.free()
     count = count_samples(folder, shards)
     if count == 0:
         discard(folder, shards)

@@ -65,7 +65,8 @@ class LatentSample:
 
     Args:
         latent: (C, T, H, W) normalised posterior mean.
-        text: (S, D) token states of the caption with its FPS prefix, by encoder; no padding.
+        text: (S, D) token states of the caption with its FPS prefix, by encoder; no padding. S is 0 where an
+            encoder reads quoted text only and there is none.
         caption: what the clip shows, without the prefix.
         fps: frames a second of the clip.
         num_frames: length of the clip in frames.
@@ -124,7 +125,8 @@ def parse_latent(members: Mapping[str, bytes], widths: Mapping[str, int]) -> Lat
         raise ValueError(f"tensors are {sorted(tensors)}, not the latent and the states of {sorted(widths)}")
     for name, tensor in tensors.items():
         width = widths.get(name.removeprefix(_TEXT))
-        if tensor.dtype != torch.float16 or 0 in tensor.shape or not bool(torch.isfinite(tensor).all()):
+        empty = 0 in (tensor.shape if name == _LATENT else tensor.shape[1:])
+        if tensor.dtype != torch.float16 or empty or not bool(torch.isfinite(tensor).all()):
             raise ValueError(
                 f"{name} must be finite float16 and not empty, not {tensor.dtype} {tuple(tensor.shape)}"
             )
@@ -198,6 +200,8 @@ def collate(samples: Sequence[LatentSample], stride: Stride) -> LatentBatch:
 
 def _pad(states: Sequence[Tensor], encoder: str) -> TextContext:
     lengths = torch.tensor([len(one) for one in states])
-    embeddings = torch.nn.utils.rnn.pad_sequence([one.float() for one in states], batch_first=True)
+    embeddings = torch.zeros(len(states), max(int(lengths.max()), 1), states[0].shape[1])
+    for place, one in enumerate(states):
+        embeddings[place, : len(one)] = one
     mask = torch.arange(embeddings.shape[1]) < lengths[:, None]
     return TextContext(embeddings, mask, encoder)

@@ -11,15 +11,20 @@ import moviegen_dit
 import moviegen_tae
 import torch
 from moviegen_core import weights_hash
-from moviegen_dit import VideoDiT
+from moviegen_dit import TextEncoderSpec, VideoDiT
 from moviegen_tae import TAE
 
 from moviegen_runtime.pipelines.device import usable_device
-from moviegen_runtime.pipelines.settings import CastSettings, folder_settings, miniature_settings
+from moviegen_runtime.pipelines.settings import (
+    SETTINGS_FILE,
+    CastSettings,
+    folder_settings,
+    miniature_settings,
+)
 from moviegen_runtime.pipelines.text_to_video import generate_videos
 from moviegen_runtime.requests import TextToVideoRequest
 from moviegen_runtime.results import DtypeName, GeneratedVideo, Machine, ProgressCallback
-from moviegen_runtime.text import FrozenTextEncoder, text_encoder
+from moviegen_runtime.text import CachedTextEncoder, FrozenTextEncoder, MiniLM, text_encoder
 
 MINIATURE = "miniature"
 
@@ -69,16 +74,22 @@ class Cast:
 
 
 def load(
-    model: Path | str = MINIATURE, *, device: str = "auto", dtype: DtypeName = "float32", micro_batch: int = 1
+    model: Path | str = MINIATURE,
+    *,
+    device: str = "auto",
+    dtype: DtypeName = "float32",
+    micro_batch: int = 1,
+    embeddings: Path | str | None = None,
 ) -> Cast:
-    """Load a cast.
+    """Load a cast; large text encoders are loaded when they read a prompt, and freed after.
 
     Args:
-        model: "miniature", or a folder that holds the folders `tae` and `dit` and, for defaults of its own, a
-            `cast.json`.
+        model: "miniature", or a folder that holds the folders `tae` and `dit`, one for each of its text
+            encoders except MiniLM, and, for its own defaults or encoders elsewhere, a `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
         micro_batch: samples that go through the transformer together. With 1, a sample's bits depend on its
             request alone; with more it is faster, and a sample rounds differently by its place in the batch.
+        embeddings: folder that keeps what the text encoders have read, to be read once; None: none.
 
     Raises:
         ValueError: weights are missing or damaged, or the device is not there.
@@ -94,7 +105,9 @@ def load(
             f"the autoencoder in {tae_folder} makes {tae.latent_channels} channels, "
             f"the transformer in {dit_folder} takes {dit.config.latent_channels}: they must agree"
         )
-    encoders = tuple(text_encoder(spec.name) for spec in dit.config.text_encoders)
+    encoders = tuple(
+        _encoder(spec, model, settings, machine.device, embeddings) for spec in dit.config.text_encoders
+    )
     weights = {"tae": weights_hash(tae_folder), "dit": weights_hash(dit_folder)}
     weights |= {encoder.name: encoder.weights_hash for encoder in encoders}
     torch_dtype: torch.dtype = getattr(torch, dtype)
@@ -107,6 +120,38 @@ def load(
         encoders=encoders,
         weights=weights,
     )
+
+
+def _encoder(
+    spec: TextEncoderSpec,
+    model: Path | str,
+    settings: CastSettings,
+    device: str,
+    embeddings: Path | str | None,
+) -> FrozenTextEncoder:
+    encoder = text_encoder(spec.name, _encoder_source(spec.name, model, settings), device=device)
+    if encoder.width != spec.width:
+        raise ValueError(
+            f"the transformer reads {spec.name} states of width {spec.width}, and this encoder's are "
+            f"{encoder.width} wide: they must agree"
+        )
+    return encoder if embeddings is None else CachedTextEncoder(encoder, embeddings)
+
+
+def _encoder_source(name: str, model: Path | str, settings: CastSettings) -> Path | str | None:
+    if name in settings.text_encoders:
+        source = settings.text_encoders[name]
+        inside = Path(model) / source
+        return inside if inside.is_dir() else source
+    if name == MiniLM.name:
+        return None
+    folder = Path(model) / name
+    if not folder.is_dir():
+        raise ValueError(
+            f"there is no folder {folder} with the text encoder {name}; put it there, or name its place in "
+            f'{SETTINGS_FILE}: {{"text_encoders": {{"{name}": "a folder or a Hub id"}}}}'
+        )
+    return folder
 
 
 def _located(model: Path | str) -> tuple[Path, Path, CastSettings]:

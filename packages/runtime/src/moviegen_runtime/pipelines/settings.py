@@ -5,16 +5,14 @@ The file `cast.json` of a model folder holds it; the shipped miniature's is `min
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from moviegen_runtime.requests import Frames, SamplingSettings, Size, TextToVideoRequest, parse_size
-from moviegen_runtime.validation import first_sentence
+from moviegen_runtime.validation import first_sentence, read_json
 
 SETTINGS_FILE = "cast.json"
-_MAX_BYTES = 1 << 20
 
 
 class Extent(BaseModel):
@@ -32,12 +30,15 @@ class CastSettings(BaseModel):
     Args:
         defaults: what a request that leaves a field open gets.
         trained: beyond it a request is refused; None: as far as the model's position tables reach.
+        text_encoders: where each text encoder's weights are, by its name: a folder, relative ones to the
+            model's, or a Hub id; an encoder that is not named has a folder of its name in the model's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     defaults: SamplingSettings
     trained: Extent | None = None
+    text_encoders: dict[str, str] = Field(default_factory=dict)
 
     def check(self, request: TextToVideoRequest) -> None:
         """Refuse a resolved request beyond what the cast was trained on.
@@ -84,20 +85,3 @@ def read_settings(path: Path) -> CastSettings:
         return CastSettings.model_validate(read_json(path))
     except ValidationError as error:
         raise ValueError(f"{path}: {first_sentence(error)}") from error
-
-
-def read_json(path: Path) -> object:
-    """What a JSON file of modest size holds.
-
-    Raises:
-        ValueError: it cannot be read, is too large, or is no JSON.
-    """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"{path} is larger than such a file can be ({_MAX_BYTES} bytes)")
-        value: object = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    return value

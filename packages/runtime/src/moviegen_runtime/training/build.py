@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,17 +12,34 @@ import moviegen_tae
 import torch
 from moviegen_core import ArchConfig, VideoShape, weights_hash
 from pydantic import ValidationError
+from torch import Tensor
 
 from moviegen_runtime.data.latents import ShardedLatents
+from moviegen_runtime.training.batches import Interleaved
 from moviegen_runtime.training.clips import collate_clips, open_clips
-from moviegen_runtime.training.dit_module import DiTModule, collate_latents
+from moviegen_runtime.training.dit_module import DiTModule, LatentTexts, collate_latents
 from moviegen_runtime.training.module import TrainingModule
-from moviegen_runtime.training.recipe import DiTRecipe, LatentData, TAERecipe
+from moviegen_runtime.training.recipe import DiTRecipe, ImageLatents, LatentData, TAERecipe
 from moviegen_runtime.training.tae_module import TAEModule
 
 ConfigT = TypeVar("ConfigT", bound=ArchConfig)
-Training = tuple[TrainingModule[Any], int, Callable[[list[int]], Any]]
-"""The module in training, the number of samples, and a function from their indices to a batch."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained, and on what.
+
+    Args:
+        module: the module in training.
+        length: number of samples to train on.
+        collate: makes the batch of a list of their indices.
+        interleaved: images among videos; None: none.
+    """
+
+    module: TrainingModule[Any]
+    length: int
+    collate: Callable[[list[int]], Any]
+    interleaved: Interleaved[Any] | None = None
 
 
 def build_training(recipe: TAERecipe | DiTRecipe) -> Training:
@@ -53,25 +71,45 @@ def dit_config(recipe: DiTRecipe) -> moviegen_dit.VideoDiTConfig:
     return _changed(moviegen_dit.preset(recipe.preset), recipe.architecture)
 
 
-def load_initial(module: TrainingModule[Any], folder: Path) -> None:
+def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
     """Start a training from weights: the model and its average.
+
+    Position tables of a video transformer that are shorter than the recipe's are grown to its lengths, as
+    from one stage of the paper's training to the next; all else must be equal.
+
+    Returns:
+        In words, what was grown; None: nothing.
 
     Raises:
         ValueError: there are no weights, or they are of another architecture.
     """
-    package = moviegen_tae if isinstance(module, TAEModule) else moviegen_dit
-    weights = package.from_pretrained(folder)
-    if weights.config != module.model.config:
-        raise ValueError(f"the weights in {folder} have another architecture than the recipe")
+    weights, grown = _initial_state(module, folder)
     for model in (module.model, module.ema.model):
-        model.load_state_dict(weights.state_dict())
+        model.load_state_dict(weights)
+    return grown
+
+
+def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str, Tensor], str | None]:
+    wanted = module.model.config
+    if isinstance(module, TAEModule):
+        tae = moviegen_tae.from_pretrained(folder)
+        if tae.config == wanted:
+            return tae.state_dict(), None
+    else:
+        dit = moviegen_dit.from_pretrained(folder)
+        if dit.config == wanted:
+            return dit.state_dict(), None
+        if dit.config.model_copy(update={"positions": wanted.positions}) == wanted:
+            state = moviegen_dit.grow_positions(dit.state_dict(), wanted.positions)
+            return state, f"position tables grown from {dit.config.positions} to {wanted.positions}"
+    raise ValueError(f"the weights in {folder} have another architecture than the recipe")
 
 
 def _build_tae(recipe: TAERecipe) -> Training:
     if recipe.data is None:
         raise ValueError("the recipe names no clips: give --set data.shards=FOLDER or --set data.source=NAME")
     source = open_clips(recipe.data)
-    return TAEModule(tae_config(recipe), recipe, source), len(source), collate_clips(source)
+    return Training(TAEModule(tae_config(recipe), recipe, source), len(source), collate_clips(source))
 
 
 def _build_dit(recipe: DiTRecipe) -> Training:
@@ -83,7 +121,26 @@ def _build_dit(recipe: DiTRecipe) -> Training:
     if held_out >= len(source):
         raise ValueError(f"{len(source)} latents are too few to hold {held_out} out for validation")
     _check_fit(config, source)
-    return DiTModule(config, recipe, source), len(source) - held_out, collate_latents(source)
+    images = None if recipe.images is None else _open_images(recipe.images, config, source)
+    module = DiTModule(config, recipe, source)
+    return Training(module, len(source) - held_out, collate_latents(source), images)
+
+
+def _open_images(
+    recipe: ImageLatents, config: moviegen_dit.VideoDiTConfig, videos: ShardedLatents
+) -> Interleaved[LatentTexts]:
+    if recipe.latents is None:
+        raise ValueError("the recipe names no latents of images: give --set images.latents=FOLDER")
+    images = ShardedLatents(recipe.latents, tae=videos.properties.tae)
+    _check_fit(config, images)
+    frames = images[0].latent.shape[1]
+    if frames != 1:
+        raise ValueError(f"{recipe.latents} must hold latents of images, not of {frames} latent frames")
+    if images.properties.encoder_hashes != videos.properties.encoder_hashes:
+        raise ValueError(
+            f"the captions in {recipe.latents} were read by other text encoders than the videos'"
+        )
+    return Interleaved(len(images), collate_latents(images), recipe.every)
 
 
 def _open_latents(data: LatentData) -> ShardedLatents:

@@ -78,7 +78,9 @@ class DiTModule(TrainingModule[VideoDiT]):
         sample = self.path.draw(batch.latents.repeat(draws, 1, 1, 1, 1), self.noise(step, "flow"))
         velocity = self._velocity(sample.x_t, sample.t, repeated(conditions, draws))
         loss = flow_matching_loss(velocity, sample.target)
-        return loss, {"loss": loss}
+        # Apart in the log: the loss of images is of another size.
+        image = self.dit_recipe.images is not None and batch.latents.shape[2] == 1
+        return loss, {"image.loss" if image else "loss": loss}
 
     @torch.no_grad()
     def validate(self, preview: Path) -> dict[str, float]:

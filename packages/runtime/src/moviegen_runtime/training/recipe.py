@@ -307,6 +307,18 @@ class TAERecipe(_Recipe):
         return self
 
 
+class ImageLatents(Section):
+    """Joint training on images (paper, Table 3: the images of the first stage at 1 : 10 over videos).
+
+    Args:
+        latents: folder of latent shards of one frame; None in a published recipe.
+        every: one batch of images in so many batches; 11 are the paper's ten of videos to one of images.
+    """
+
+    latents: Path | None = None
+    every: Annotated[int, Field(ge=2)] = 11
+
+
 class DiTValidation(Section):
     """Flow-matching loss of held-out latents at fixed times and noise, by the averaged weights.
 
@@ -326,13 +338,21 @@ class DiTRecipe(_Recipe):
         data: latents; None in a published recipe, given by `--set` when it is run.
         noise_draws: pairs of time and noise for each latent of a batch; batch_size counts latents.
         text_dropout: share of samples trained without their text, for guidance.
+        images: batches of images among those of videos; None: what is in `data` only.
     """
 
     model: Literal["dit"]
     data: LatentData | None = None
+    images: ImageLatents | None = None
     noise_draws: _Count = 1
     text_dropout: _Fraction = 0.1
     validation: DiTValidation | None = None
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> Self:
+        if self.compile and self.images is not None:
+            raise ValueError("compile is for one shape, and images have another: leave one of them out")
+        return self
 
 
 Recipe = Annotated[TAERecipe | DiTRecipe, Field(discriminator="model")]

@@ -74,11 +74,19 @@ def train(
         if done >= recipe.steps:
             line.say(f"{out} is trained: {done} of {recipe.steps} steps")
             return True
-        module, length, collate = build_training(recipe)
+        training = build_training(recipe)
+        module = training.module
         line.say(_beginning(folder, module, done, init))
         legs = Legs(folder, line, machine.max_minutes)
         callbacks = [TrainingLog(folder, line), Validation(folder, line), legs]
-        batches = TrainingBatches(length, collate, batch_size=recipe.batch_size, seed=recipe.seed, start=done)
+        batches = TrainingBatches(
+            training.length,
+            training.collate,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            start=done,
+            interleaved=training.interleaved,
+        )
         with _quiet_lightning():
             trainer = _trainer(recipe, machine, folder, callbacks)
             checkpoint = str(folder.checkpoint) if done else None
@@ -96,8 +104,11 @@ def _beginning(folder: RunFolder, module: TrainingModule[Any], done: int, init: 
         if init is not None:
             text += f"; {init} is not used"
     elif init is not None:
-        load_initial(module, init)
+        grown = load_initial(module, init)
         entry, text = {"from": str(init)}, f"starting from {init} with a fresh optimizer"
+        if grown is not None:
+            entry["grown"] = grown
+            text += f", its {grown}"
     else:
         module.prepare()
         entry, text = {"from": "nothing"}, "starting from nothing"
