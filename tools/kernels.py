@@ -20,8 +20,12 @@ from pathlib import Path
 
 import torch
 import triton
+from moviegen_dit import VideoDiTConfig, preset
+from moviegen_dit.kernels import adaln
 from moviegen_dit.kernels.attention_launches import backward_launches, forward_launches
 from moviegen_dit.kernels.launch import Launch
+from moviegen_dit.kernels.swiglu import backward_launch as swiglu_backward
+from moviegen_dit.kernels.swiglu import forward_launch as swiglu_forward
 from moviegen_dit.kernels.triton_or_not import EXTENTS
 from torch import Tensor
 from triton.backends.compiler import GPUTarget
@@ -113,12 +117,34 @@ def attention(generation: int, dtype: torch.dtype, channels: int) -> Iterator[La
         yield from launches
 
 
+def fused(dtype: torch.dtype, width: int) -> Iterator[Launch]:
+    """All launches of norms and SwiGLU, with everything that they can take and with as little as they can."""
+
+    def meta(*shape: int, dtype: torch.dtype = dtype) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device="meta")
+
+    x, modulation, positions = meta(2, 8192, width), meta(2, 1, width), meta(8192, width)
+    sums = meta(2, 256, width, dtype=torch.float32)
+    yield adaln.forward_launch(x, None, None, modulation, modulation, positions, None, x)
+    yield adaln.forward_launch(x, x, modulation, modulation, modulation, positions, x, x)
+    yield adaln.backward_launch(
+        x, None, None, modulation, positions, None, x, x, None, None, (sums, sums, None)
+    )
+    yield adaln.backward_launch(x, x, modulation, modulation, positions, x, x, x, x, x, (sums, sums, sums))
+    rows = meta(16384, width)
+    yield swiglu_forward(rows, rows, rows)
+    yield swiglu_backward(rows, rows, rows, rows, rows)
+
+
 def jobs(generation: int) -> Iterator[tuple[str, torch.dtype, Launch]]:
     """Everything that is compiled for a generation, with its name."""
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         for channels in (64, 96, 128):
             for launch in attention(generation, dtype, channels):
                 yield f"attention {launch.kernel.__name__}, K = {channels}", dtype, launch
+        for width in (1536, 6144):
+            for launch in fused(dtype, width):
+                yield f"{launch.kernel.__name__}, D = {width}", dtype, launch
 
 
 def binaries(generations: list[int]) -> int:
@@ -143,11 +169,84 @@ def binaries(generations: list[int]) -> int:
     return broken
 
 
+@dataclass(frozen=True)
+class Device:
+    """Peak rates of a data sheet: dense bfloat16 products, and memory.
+
+    Args:
+        tflops: 1e12 operations a second.
+        gigabytes: 1e9 bytes a second.
+    """
+
+    tflops: float
+    gigabytes: float
+
+
+DEVICES = {"A100": Device(312, 2039), "H100": Device(989, 3350), "B200": Device(2250, 8000)}
+"""80 GB, SXM where there is a choice."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The least that a kernel moves and computes: each tensor once.
+
+    Args:
+        gigabytes: 1e9 bytes.
+        eager: the same, one operation of PyTorch after another; None: not of that kind.
+        tflop: 1e12 operations of matrix products.
+    """
+
+    gigabytes: float
+    eager: float | None
+    tflop: float
+
+    def floor(self, device: Device) -> float:
+        """Milliseconds."""
+        return 1e3 * max(self.gigabytes / device.gigabytes, self.tflop / device.tflops)
+
+
+def works(config: VideoDiTConfig, tokens: int, text: int) -> dict[str, Work]:
+    """Every kernel at the size of one layer and one sample, in bfloat16; sums and statistics are left out."""
+    stream = 2e-9 * tokens * config.width
+    hidden = 2e-9 * tokens * config.mlp_width
+    found = {}
+    for name, keys in (("self", tokens), ("cross", text)):
+        side = 2e-9 * keys * config.width
+        product = 2e-12 * tokens * keys * config.width
+        found[f"{name}-attention, forward"] = Work(2 * stream + 2 * side, None, 2 * product)
+        found[f"{name}-attention, gradient of queries"] = Work(4 * stream + 2 * side, None, 3 * product)
+        found[f"{name}-attention, gradient of keys"] = Work(2 * stream + 4 * side, None, 4 * product)
+    return found | {
+        "positions + norm, forward": Work(3 * stream, 7 * stream, 0),
+        "positions + norm, backward": Work(4 * stream, None, 0),
+        "gated residual + norm, forward": Work(4 * stream, 7 * stream, 0),
+        "gated residual + norm, backward": Work(6 * stream, None, 0),
+        "SwiGLU, forward": Work(3 * hidden, 5 * hidden, 0),
+        "SwiGLU, backward": Work(5 * hidden, None, 0),
+    }
+
+
+def roofline() -> None:
+    """Print the floor of every kernel of the largest preset at the paper's longest video."""
+    head = " | ".join(f"{name} ms" for name in DEVICES)
+    print(f"| kernel | GB | GB eager | TFLOP | {head} | bound |")
+    print(f"|---|---:|---:|---:|{'---:|' * len(DEVICES)}---|")
+    for name, work in works(preset("30b"), tokens=73_728, text=656).items():
+        times = " | ".join(f"{work.floor(device):.3g}" for device in DEVICES.values())
+        bound = {work.tflop / d.tflops > work.gigabytes / d.gigabytes for d in DEVICES.values()}
+        by = "products" if bound == {True} else "memory" if bound == {False} else "either"
+        eager = "-" if work.eager is None else f"{work.eager:.2f}"
+        print(f"| {name} | {work.gigabytes:.2f} | {eager} | {work.tflop:.3g} | {times} | {by} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Binaries and floor times of the kernels; needs no GPU.")
     parser.add_argument("what", choices=["binaries", "roofline"])
     parser.add_argument("--generation", type=int, choices=list(INSTRUCTIONS), action="append")
     given = parser.parse_args()
+    if given.what == "roofline":
+        roofline()
+        return
     sys.exit(min(binaries(given.generation or list(INSTRUCTIONS)), 1))
 
 

@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from moviegen_dit.kernels.launch import Backend, Launch, Tiles, chosen
-from moviegen_dit.kernels.triton_or_not import missing
+from moviegen_dit.kernels.launch import Backend, Launch, Tiles, chosen, missing
 
 EPSILON = 1e-6
 """Under the root, as in `moviegen_dit.layers`."""
@@ -126,14 +125,7 @@ def _by_reference(backend: Backend | None, x: Tensor, *others: Tensor | None) ->
                 f"{name} must be {x.dtype} {shape} on {x.device}, as x is {tuple(x.shape)}, "
                 f"not {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
             )
-    if chosen(backend, x.device) == "reference":
-        return True
-    reason = missing(x.device, x.dtype)
-    if width > WIDEST:
-        reason = f"rows may be {WIDEST} wide at most, not {width}"
-    if reason:
-        raise ValueError(f"the norm cannot run on triton: {reason}")
-    return False
+    return chosen(backend, x.device) == "reference"
 
 
 def _tiles(width: int) -> Tiles:
@@ -209,6 +201,11 @@ def _norm(
     scale: Tensor,
     positions: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
+    reason = missing(x.device, x.dtype)
+    if x.shape[2] > WIDEST:
+        reason = f"rows may be {WIDEST} wide at most, not {x.shape[2]}"
+    if reason:
+        raise ValueError(f"the norm cannot run on triton: {reason}")
     stream, normed = _empty(x, branch)
     written = None if branch is None else stream
     forward_launch(x, branch, gate, shift, scale, positions, written, normed).run()

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from moviegen_dit.kernels.attention_launches import backward_launches, forward_launches
-from moviegen_dit.kernels.launch import Backend, chosen, generation, run_fastest
-from moviegen_dit.kernels.triton_or_not import missing
+from moviegen_dit.kernels.launch import Backend, chosen, generation, missing, run_fastest
 
 HEAD_WIDTHS = (64, 96, 128)
 """Channels of a head that the kernels take: those of the presets. 96 costs as much as 128."""
@@ -55,8 +54,6 @@ def attention(
     _check(q, k, v, key_lengths)
     if chosen(backend, q.device) == "reference":
         return attention_reference(q, k, v, key_lengths)
-    if reason := unable(q.device, q.dtype, q.shape[3]):
-        raise ValueError(f"attention cannot run on triton: {reason}")
     return Attended(*_attention(q, k, v, key_lengths))
 
 
@@ -128,6 +125,8 @@ def _empty(q: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.library.custom_op("moviegen_dit::attention", mutates_args=())
 def _attention(q: Tensor, k: Tensor, v: Tensor, key_lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    if reason := unable(q.device, q.dtype, q.shape[3]):
+        raise ValueError(f"attention cannot run on triton: {reason}")
     out, logsumexp = _empty(q)
     run_fastest(forward_launches(q, k, v, key_lengths, out, logsumexp, generation(q.device)))
     return out, logsumexp

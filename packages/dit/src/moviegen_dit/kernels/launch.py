@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
@@ -59,6 +60,28 @@ class Launch:
         if self.programs:
             options = {"num_warps": self.tiles.warps, "num_stages": self.tiles.stages}
             self.kernel[(self.programs,)](*self.arguments, **self.constants, **options)
+
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+
+
+def missing(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why the kernels cannot run on a device with a dtype; None if they can.
+
+    Operators ask when they run, not when they are traced: this is nothing that a compiler can look into.
+    """
+    if find_spec("triton") is None:
+        return "Triton is not installed (it exists for Linux only)"
+    if device.type != "cuda":
+        import triton  # here: importing this package brings Triton only where it is used
+
+        if not triton.knobs.runtime.interpret:
+            return (
+                f"Triton needs a CUDA device or TRITON_INTERPRET=1 in the environment, and got {device.type}"
+            )
+    if dtype not in _DTYPES:
+        return f"the kernels take float16, bfloat16 and float32, not {str(dtype).removeprefix('torch.')}"
+    return None
 
 
 def chosen(backend: Backend | None, device: torch.device) -> Backend:

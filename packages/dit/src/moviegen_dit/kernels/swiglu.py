@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from moviegen_dit.kernels.launch import Backend, Launch, Tiles, chosen
-from moviegen_dit.kernels.triton_or_not import missing
+from moviegen_dit.kernels.launch import Backend, Launch, Tiles, chosen, missing
 
 _TILES = Tiles(1, 1024, 4, 1)
 
@@ -29,8 +28,6 @@ def swiglu(gate: Tensor, up: Tensor, *, backend: Backend | None = None) -> Tenso
         )
     if chosen(backend, gate.device) == "reference":
         return swiglu_reference(gate, up)
-    if reason := missing(gate.device, gate.dtype):
-        raise ValueError(f"swiglu cannot run on triton: {reason}")
     width = gate.shape[-1]
     out: Tensor = _swiglu(gate.reshape(-1, width), up.reshape(-1, width))
     return out.view(gate.shape)
@@ -63,6 +60,8 @@ def backward_launch(gate: Tensor, up: Tensor, out_grad: Tensor, gate_grad: Tenso
 
 @torch.library.custom_op("moviegen_dit::swiglu", mutates_args=())
 def _swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    if reason := missing(gate.device, gate.dtype):
+        raise ValueError(f"swiglu cannot run on triton: {reason}")
     out = gate.new_empty(gate.shape)
     forward_launch(gate, up, out).run()
     return out
