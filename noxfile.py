@@ -258,6 +258,16 @@ def house(session: nox.Session) -> None:
 
 
 @nox.session
+def kernels(session: nox.Session) -> None:
+    """Not in the default set, for it takes minutes: kernels compile for A100, H100 and B200 and do not spill.
+
+    It prints registers, shared memory, spills and matrix instructions, and needs no GPU.
+    """
+    sync(session, "--package", distribution("dit"))
+    session.run("python", "tools/kernels.py", "binaries", *session.posargs)
+
+
+@nox.session
 def retrain(session: nox.Session) -> None:
     """Not a check: the miniature from nothing, in runs/miniature; goes on where it was stopped.
 

@@ -1,6 +1,7 @@
 """Flow matching and the video transformer of Movie Gen."""
 
 from moviegen_dit.attention import sdpa_attention
+from moviegen_dit.backends import AttentionKind, resolve_attention
 from moviegen_dit.conditions import PreparedConditions
 from moviegen_dit.config import TextEncoderSpec, VideoDiTConfig, preset
 from moviegen_dit.flow import FlowPath, FlowSample, logit_normal
@@ -19,6 +20,7 @@ from moviegen_dit.schedules import Linear, LinearQuadratic, Schedule
 from moviegen_dit.weights import from_pretrained, locate, save
 
 __all__ = [
+    "AttentionKind",
     "ConditionalVelocity",
     "FlowPath",
     "FlowSample",
@@ -40,6 +42,7 @@ __all__ = [
     "locate",
     "logit_normal",
     "preset",
+    "resolve_attention",
     "save",
     "sdpa_attention",
 ]

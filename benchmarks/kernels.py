@@ -1,0 +1,151 @@
+"""The kernels of moviegen-dit beside PyTorch's attention, flash-attn and eager operations, on a GPU.
+
+    python benchmarks/kernels.py                   every kernel at sizes of the 5B preset
+    python benchmarks/kernels.py --tokens 73728    at another length of the video
+    python benchmarks/kernels.py --write           also writes benchmarks/results/kernels-DEVICE.json
+
+It prints one table: milliseconds of the forward and of the backward, median of Triton's own timer, and the
+TFLOP/s (attention) or GB/s (all else) that they stand for. The first rows are the device's own limit, a large
+matrix product and a large copy. Without a GPU it says so and ends with status 1: a CPU is not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from moviegen_core import replacing
+from moviegen_dit import AttentionKind, VideoDiTConfig, preset, resolve_attention
+from moviegen_dit.kernels import Backend, residual_norm, swiglu
+from torch import Tensor
+
+RESULTS = Path(__file__).parent / "results"
+DTYPE = torch.bfloat16
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one function.
+
+    Args:
+        forward_ms, backward_ms: median milliseconds; None: it has no backward.
+        rate: 1e12 operations (attention, products) or 1e9 bytes (all else) a second, of the forward.
+    """
+
+    what: str
+    by: str
+    forward_ms: float
+    backward_ms: float | None
+    rate: float
+
+
+def timed(function: Callable[[], object]) -> float:
+    """Median milliseconds."""
+    from triton.testing import do_bench  # here: the message about a missing GPU needs no Triton
+
+    return float(do_bench(function, return_mode="median"))
+
+
+def measured(what: str, by: str, call: Callable[..., Tensor], inputs: Sequence[Tensor], amount: float) -> Row:
+    """Time a function and its gradient; `amount` is 1e9 operations or 1e6 bytes of a forward."""
+    forward = timed(lambda: call(*inputs))
+    out = call(*inputs)
+    cotangent = torch.randn_like(out)
+    backward = timed(lambda: torch.autograd.grad(out, inputs, cotangent, retain_graph=True))
+    return Row(what, by, forward, backward, amount / forward)
+
+
+def tensors(*shapes: tuple[int, ...]) -> list[Tensor]:
+    return [torch.randn(shape, device="cuda", dtype=DTYPE, requires_grad=True) for shape in shapes]
+
+
+def limits() -> Iterator[Row]:
+    """The device's own: a product of 8192 x 8192 matrices, a copy of 2 GB."""
+    a, b = (torch.randn(8192, 8192, device="cuda", dtype=DTYPE) for _ in range(2))
+    spent = timed(lambda: a @ b)
+    yield Row("matrix product", "PyTorch", spent, None, 2e-9 * 8192**3 / spent)
+    source = torch.empty(1 << 30, device="cuda", dtype=torch.uint8)
+    copy = torch.empty_like(source)
+    spent = timed(lambda: copy.copy_(source))
+    yield Row("copy", "PyTorch", spent, None, 2e-6 * source.numel() / spent)
+
+
+def attentions(config: VideoDiTConfig, tokens: int, text: int) -> Iterator[Row]:
+    """Self-attention, and cross-attention to a text whose last quarter is padding, by whoever can."""
+    heads = (config.heads, config.head_width)
+    kinds: tuple[AttentionKind, ...] = ("triton", "sdpa", "flash")
+    for what, keys in (("self-attention", tokens), ("cross-attention", text)):
+        lengths = None if keys == tokens else torch.tensor([3 * keys // 4], device="cuda")
+        amount = 4e-9 * tokens * keys * config.width
+        for kind in kinds:
+            try:
+                chosen = resolve_attention(kind, "cuda", DTYPE, head_width=config.head_width)
+            except ValueError as reason:
+                print(f"left out: {reason}", file=sys.stderr)
+                continue
+
+            def call(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+                return chosen(q, k, v, key_lengths=lengths)  # noqa: B023 - called before the next round
+
+            inputs = tensors((1, tokens, *heads), (1, keys, *heads), (1, keys, *heads))
+            yield measured(what, kind, call, inputs, amount)
+
+
+def fused(config: VideoDiTConfig, tokens: int) -> Iterator[Row]:
+    """Gated residual + norm, and SwiGLU, in one kernel, in eager operations, and those compiled."""
+    stream, modulation = (1, tokens, config.width), (1, 1, config.width)
+    hidden = (1, tokens, config.mlp_width)
+
+    def norm(backend: Backend) -> Callable[..., Tensor]:
+        return lambda *given: torch.cat(residual_norm(*given, backend=backend), dim=-1)
+
+    def gate(backend: Backend) -> Callable[..., Tensor]:
+        return lambda *given: swiglu(*given, backend=backend)
+
+    for what, make, shapes, passes in (
+        ("SwiGLU", gate, (hidden, hidden), 3 * hidden[1] * hidden[2]),
+        ("residual + norm", norm, (stream, stream, *[modulation] * 3), 4 * stream[1] * stream[2]),
+    ):
+        for by, call in (
+            ("triton", make("triton")),
+            ("eager", make("reference")),
+            ("compiled", torch.compile(make("reference"))),
+        ):
+            yield measured(what, by, call, tensors(*shapes), 2e-6 * passes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Kernels against their peers, on a GPU.")
+    parser.add_argument("--preset", default="5b", help="whose sizes are taken")
+    parser.add_argument("--tokens", type=int, default=8192, help="of the video")
+    parser.add_argument("--text", type=int, default=656, help="tokens of the prompt")
+    parser.add_argument("--write", action="store_true", help="write the results beside this file")
+    given = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("there is no GPU here, so there is nothing to measure")
+    config, device = preset(given.preset), torch.cuda.get_device_name()
+    rows = []
+    print(f"{device}; preset {given.preset}, {given.tokens} video tokens, {given.text} text tokens, bfloat16")
+    print("| what | by | forward ms | backward ms | TFLOP/s or GB/s |")
+    print("|---|---|---:|---:|---:|")
+    for part in (limits(), attentions(config, given.tokens, given.text), fused(config, given.tokens)):
+        for row in part:
+            backward = "-" if row.backward_ms is None else f"{row.backward_ms:.3f}"
+            print(
+                f"| {row.what} | {row.by} | {row.forward_ms:.3f} | {backward} | {row.rate:.0f} |", flush=True
+            )
+            rows.append(asdict(row))
+    if given.write:
+        RESULTS.mkdir(exist_ok=True)
+        result = {"device": device, "torch": torch.__version__, "sizes": vars(given), "rows": rows}
+        with replacing(RESULTS / f"kernels-{device.replace(' ', '-')}.json") as path:
+            path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

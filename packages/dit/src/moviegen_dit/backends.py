@@ -1,0 +1,143 @@
+"""Which attention a model is built with: chosen once, by name, and refused where it cannot do what is asked.
+
+    VideoDiT(config, attention=resolve_attention("triton", "cuda", torch.bfloat16, head_width=128))
+
+Every choice is an `AttentionFn`: nothing looks at the device again, and nothing falls back while it runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from moviegen_core import AttentionFn
+from torch import Tensor
+
+from moviegen_dit.attention import sdpa_attention
+from moviegen_dit.kernels.attention import attention, unable
+
+AttentionKind = Literal["auto", "sdpa", "triton", "flash", "reference"]
+
+_FLASH_4_FROM = 9  # compute capability; older devices have flash-attn 2 only
+
+
+def resolve_attention(
+    kind: AttentionKind, device: torch.device | str, dtype: torch.dtype, *, head_width: int
+) -> AttentionFn:
+    """The attention of a kind, for tensors of a device and a dtype.
+
+    Args:
+        kind: "sdpa" for PyTorch's own; "triton" for the kernels of this package; "flash" for flash-attn,
+            of the extras `flash` and `flash4`; "reference" for the definition, which holds the matrix of
+            scores in memory; "auto" for "flash" where it can run, else "sdpa".
+        device, dtype: of queries, keys and values.
+        head_width: channels of a head.
+
+    Raises:
+        ValueError: there is no such kind, or it cannot do this here, with the reason.
+    """
+    device = torch.device(device)
+    if kind == "auto":
+        kind = "sdpa" if _flash_unable(device, dtype, head_width) else "flash"
+    if kind == "sdpa":
+        return sdpa_attention
+    if kind == "reference":
+        return reference_attention
+    if kind == "triton":
+        reason = unable(device, dtype, head_width)
+    elif kind == "flash":
+        reason = _flash_unable(device, dtype, head_width)
+    else:
+        raise ValueError(f"attention must be auto, sdpa, triton, flash or reference, not {kind!r}")
+    if reason:
+        raise ValueError(f"attention cannot run on {kind}: {reason}")
+    return triton_attention if kind == "triton" else _flash_attention(device)
+
+
+def reference_attention(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | None = None) -> Tensor:
+    """The definition, as an `AttentionFn`."""
+    return attention(q, k, v, key_lengths=key_lengths, backend="reference").out
+
+
+def triton_attention(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | None = None) -> Tensor:
+    """The kernels of this package, as an `AttentionFn`.
+
+    Raises:
+        ValueError: they cannot do this, with the reason.
+    """
+    return attention(q, k, v, key_lengths=key_lengths, backend="triton").out
+
+
+def _flash_unable(device: torch.device, dtype: torch.dtype, head_width: int) -> str | None:
+    """Why flash-attn cannot run; None if it can. It is looked for last, for importing it takes seconds."""
+    if device.type != "cuda":
+        return f"flash-attn needs a CUDA device, and got {device.type}"
+    if dtype not in (torch.float16, torch.bfloat16):
+        return f"flash-attn takes float16 and bfloat16, not {str(dtype).removeprefix('torch.')}"
+    if head_width > 128 or head_width % 8:
+        return f"flash-attn takes heads of a multiple of 8 up to 128 channels, not {head_width}"
+    try:
+        importlib.import_module(_flash_module(device))
+    except ImportError as error:
+        return f"flash-attn cannot be imported ({error}); install the extra flash or flash4 of moviegen-dit"
+    return None
+
+
+def _flash_module(device: torch.device) -> str:
+    if torch.cuda.get_device_capability(device)[0] < _FLASH_4_FROM:
+        return "flash_attn"
+    try:
+        importlib.import_module("flash_attn.cute")
+    except ImportError:
+        return "flash_attn"
+    return "flash_attn.cute"
+
+
+def _flash_attention(device: torch.device) -> AttentionFn:
+    module = importlib.import_module(_flash_module(device))
+    return flash_attention(module.flash_attn_func, module.flash_attn_varlen_func)
+
+
+def flash_attention(whole: Callable[..., object], packed: Callable[..., object]) -> AttentionFn:
+    """flash-attn as an `AttentionFn`.
+
+    It knows lengths of packed sequences only: with key lengths, the keys that count are gathered first, which
+    waits for the device.
+
+    Args:
+        whole: its `flash_attn_func`.
+        packed: its `flash_attn_varlen_func`.
+    """
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | None = None) -> Tensor:
+        if key_lengths is None:
+            return _first(whole(q, k, v))
+        batch, queries = q.shape[:2]
+        counts_BL = torch.arange(k.shape[1], device=k.device) < key_lengths[:, None]
+        starts = torch.arange(0, (batch + 1) * queries, queries, device=q.device, dtype=torch.int32)
+        key_starts = F.pad(counts_BL.sum(1).cumsum(0), (1, 0)).to(torch.int32)
+        out_SNK = _first(
+            packed(
+                q.flatten(0, 1),
+                k[counts_BL],
+                v[counts_BL],
+                cu_seqlens_q=starts,
+                cu_seqlens_k=key_starts,
+                max_seqlen_q=queries,
+                max_seqlen_k=k.shape[1],
+            )
+        )
+        out_BSNK = out_SNK.unflatten(0, (batch, queries))
+        return out_BSNK.masked_fill((key_lengths == 0)[:, None, None, None], 0.0)
+
+    return attend
+
+
+def _first(result: object) -> Tensor:
+    """Version 4 gives the logsumexp as well."""
+    out = result[0] if isinstance(result, tuple) else result
+    assert isinstance(out, Tensor)
+    return out

@@ -1,0 +1,148 @@
+"""A kernel with everything that starting it needs: to run it, to compile it without a GPU, to time variants.
+
+What is launched is a value, so that ahead-of-time compilation (`tools/kernels.py`) sees exactly the arguments
+that a run has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+INTERPRETER = 0
+"""Generation that stands for Triton's interpreter, where tiles cost time only."""
+
+Backend = Literal["triton", "reference"]
+
+Argument = Tensor | int | float | None
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How a kernel cuts its work.
+
+    Args:
+        rows, columns: of the tile that a program holds, and of those that it walks along.
+        warps: of a program.
+        stages: tiles in flight from memory.
+    """
+
+    rows: int
+    columns: int
+    warps: int
+    stages: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One start of a kernel.
+
+    Args:
+        kernel: a function under `jit`.
+        programs: how many run.
+        arguments: those of the kernel that are not compile-time constants, in its order.
+        constants: those that are.
+        tiles: which of its candidates this is.
+    """
+
+    kernel: Any
+    programs: int
+    arguments: tuple[Argument, ...]
+    constants: Mapping[str, int]
+    tiles: Tiles
+
+    def run(self) -> None:
+        if self.programs:
+            options = {"num_warps": self.tiles.warps, "num_stages": self.tiles.stages}
+            self.kernel[(self.programs,)](*self.arguments, **self.constants, **options)
+
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+
+
+def missing(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why the kernels cannot run on a device with a dtype; None if they can.
+
+    Operators ask when they run, not when they are traced: this is nothing that a compiler can look into.
+    """
+    if find_spec("triton") is None:
+        return "Triton is not installed (it exists for Linux only)"
+    if device.type != "cuda":
+        import triton  # here: importing this package brings Triton only where it is used
+
+        if not triton.knobs.runtime.interpret:
+            return (
+                f"Triton needs a CUDA device or TRITON_INTERPRET=1 in the environment, and got {device.type}"
+            )
+    if dtype not in _DTYPES:
+        return f"the kernels take float16, bfloat16 and float32, not {str(dtype).removeprefix('torch.')}"
+    return None
+
+
+def chosen(backend: Backend | None, device: torch.device) -> Backend:
+    """The backend that is asked for; None: Triton on a CUDA device, else the reference."""
+    return backend or ("triton" if device.type == "cuda" else "reference")
+
+
+def generation(device: torch.device) -> int:
+    """Major compute capability of a CUDA device (8: A100, 9: H100, 10: B200); `INTERPRETER` elsewhere."""
+    return torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else INTERPRETER
+
+
+_fastest: dict[object, Tiles] = {}
+
+
+def run_fastest(
+    launches: Sequence[Launch], measure: Callable[[Callable[[], None]], float] | None = None
+) -> None:
+    """Run the fastest of launches that do the same with other tiles.
+
+    The first call with a kernel, device, dtypes and sizes times each of them; later ones remember. Launches
+    must therefore write nothing that they read. A single one runs untimed.
+
+    Args:
+        measure: milliseconds of a call; None: Triton's own benchmark.
+
+    Raises:
+        RuntimeError: the device has too little shared memory for every one of them.
+    """
+    if len(launches) == 1 or not launches[0].programs:
+        launches[0].run()
+        return
+    key = _key(launches[0])
+    if key not in _fastest:
+        _fastest[key] = _timed(launches, measure)
+    next(launch for launch in launches if launch.tiles == _fastest[key]).run()
+
+
+def _key(launch: Launch) -> object:
+    """What decides on the fastest: sizes count by their power of two, the device by its name."""
+    described: list[object] = [launch.kernel]
+    for argument in launch.arguments:
+        if isinstance(argument, Tensor):
+            if argument.is_cuda and len(described) == 1:
+                described.append(torch.cuda.get_device_name(argument.device))
+            described += [argument.dtype, *(extent.bit_length() for extent in argument.shape)]
+        else:
+            described.append(argument is None)
+    return tuple(described)
+
+
+def _timed(launches: Sequence[Launch], measure: Callable[[Callable[[], None]], float] | None) -> Tiles:
+    from triton.runtime.errors import OutOfResources  # here: there is no Triton on some systems
+    from triton.testing import do_bench
+
+    times: dict[Tiles, float] = {}
+    for launch in launches:
+        try:
+            times[launch.tiles] = (measure or do_bench)(launch.run)
+        except OutOfResources:  # a smaller device of the generation; another candidate fits
+            continue
+    if not times:
+        raise RuntimeError(f"no tiles of {launches[0].kernel.__name__} fit into this device's shared memory")
+    return min(times, key=times.__getitem__)
