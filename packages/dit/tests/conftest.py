@@ -9,6 +9,8 @@ import torch
 from moviegen_core import TextContext
 from moviegen_dit import TextEncoderSpec, VideoDiT, VideoDiTConfig
 
+collect_ignore = ["interpreted"]  # test_kernels.py runs that folder, in a process of its own
+
 CONFIG = VideoDiTConfig(
     width=24,
     layers=2,
