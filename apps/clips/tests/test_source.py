@@ -65,6 +65,20 @@ def test_held_out_films_are_in_no_clip(cache: Path) -> None:
     assert films.names == ("street",)
 
 
+def test_animations_alone_have_an_actor_in_every_clip(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="only must be one of pictures, animations, not 'films'"):
+        opened(cache, only="films")
+    drawn: list[int] = []
+    actor = Clips._actor
+    monkeypatch.setattr(Clips, "_actor", lambda self, *given: drawn.append(1) or actor(self, *given))
+    for only in ("pictures", "animations"):
+        clips = opened(cache, only=only, split="held_out")
+        for index in range(10):
+            drawn.clear()
+            clips[index]
+            assert bool(drawn) == (only == "animations")
+
+
 def test_a_shelf_reads_the_part_that_is_asked_for(cache: Path) -> None:
     shelf = open_shelf(cache, "films", "train")
     whole = shelf.read(0)

@@ -18,7 +18,7 @@ import pytest
 import torch
 from moviegen_core import VideoClip
 from moviegen_runtime.cli import main
-from moviegen_runtime.cli.reconstruct import DEFAULT_MEMORY
+from moviegen_runtime.cli.reconstruct import DEFAULT_MEMORY, DEFAULT_MODEL
 from moviegen_runtime.media import film as film_module
 from moviegen_runtime.media.frames import to_uint8
 from moviegen_runtime.media.reading import read_clip
@@ -186,9 +186,9 @@ def test_large_pictures_get_shorter_tiles(tae: TAE) -> None:
 
 
 def test_sizes_that_a_budget_is_made_for() -> None:
-    miniature = moviegen_tae.from_pretrained("miniature")
+    tae = moviegen_tae.from_pretrained(DEFAULT_MODEL)
     budget = round(DEFAULT_MEMORY * 2**30)
-    assert tiling_within(budget, miniature, 1080, 1920, side=32, side_overlap=4).frames == 4
+    assert tiling_within(budget, tae, 1080, 1920, side=32, side_overlap=4).frames == 4
 
 
 BAD = {

@@ -97,7 +97,7 @@ class Evaluate:
     tae: str = "clips"
     """Its weights: a name that ships, or a folder."""
     clips: int = 96
-    """Held-out animated clips."""
+    """Clips of held-out animations, and as many of held-out pictures."""
     fit_clips: int = 1000
     """Clips of the training's source that the principal components are fitted on."""
     fit_size: int = 96
@@ -115,13 +115,18 @@ class Evaluate:
         """
         from moviegen_tae import Tiling, from_pretrained
 
-        from moviegen_clips.evaluate import animated, coders, compared, films, table
+        from moviegen_clips.evaluate import coders, compared, films, rendered, table
 
         tae, cache = from_pretrained(self.tae), _cache(self.cache)
         _say(f"fitting principal components on {self.fit_clips} clips")
         codes = coders(tae, Tiling(side=_TILE_SIDE), cache, self.fit_clips, self.fit_size)
         rows = []
-        for part in (animated(codes, cache, self.clips), films(codes, cache)):
+        parts = (
+            rendered(codes, cache, "animations", self.clips),
+            rendered(codes, cache, "pictures", self.clips),
+            films(codes, cache),
+        )
+        for part in parts:
             for row in part:
                 _say(f"{row.material}, {row.code}: {row.psnr:.2f} dB")
                 rows.append(row)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from pathlib import Path as FilePath
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from moviegen_clips.camera import Path, pyramid, seen, wander
 from moviegen_clips.material import SPLITS, Shelf, Split, default_cache, open_shelf
+
+Only = Literal["pictures", "animations"]
 
 # How often a clip is what; our choice.
 _FILM, _PICTURE = 0.3, 0.35
@@ -35,6 +38,7 @@ class Clips:
         seed: another seed gives other clips.
         frames: length of a clip.
         size: height and width in pixels.
+        only: "pictures" or "animations": nothing else is rendered; None: the mixture that is trained on.
 
     Raises:
         ValueError: an option is out of its range.
@@ -54,7 +58,10 @@ class Clips:
         seed: int,
         frames: int,
         size: int,
+        only: Only | None = None,
     ) -> None:
+        if only not in (None, *get_args(Only)):
+            raise ValueError(f"only must be one of {', '.join(get_args(Only))}, not {only!r}")
         for name, value, least in (
             ("num_clips", num_clips, 1),
             ("seed", seed, 0),
@@ -66,6 +73,7 @@ class Clips:
         self.films, self.animations = films, animations
         self.photographs, self.drawings = photographs, drawings
         self.num_clips, self.seed, self.frames, self.size = num_clips, seed, frames, size
+        self.only = only
 
     def __len__(self) -> int:
         return self.num_clips
@@ -87,7 +95,7 @@ class Clips:
 
     def _shot(self, random: np.random.Generator) -> Tensor:
         """(T, 3, S, S), 0 to 255."""
-        kind = random.random()
+        kind = {"pictures": _FILM, "animations": 1.0, None: random.random()}[self.only]
         if kind < _FILM and self.films is not None:
             return self._film(self.films, random)
         backdrop = self._picture(random)
@@ -196,12 +204,13 @@ def open_clips(
     seed: int = 0,
     frames: int = 16,
     size: int = 128,
+    only: Only | None = None,
 ) -> Clips:
     """Open the material that was fetched: the clip source "clips". See `Clips` for the options.
 
     Args:
         cache: folder that `python -m moviegen_clips fetch` built; None: the usual one.
-        split: "train", or "held_out": animations before pictures, of subjects that training never sees.
+        split: "train", or "held_out": of subjects that training never sees, and no films.
 
     Raises:
         ValueError: nothing has been fetched, or an option is out of its range.
@@ -214,5 +223,13 @@ def open_clips(
     drawings = open_shelf(folder, "drawings", split)
     animations = open_shelf(folder, "animations", split)
     return Clips(
-        films, photographs, drawings, animations, num_clips=num_clips, seed=seed, frames=frames, size=size
+        films,
+        photographs,
+        drawings,
+        animations,
+        num_clips=num_clips,
+        seed=seed,
+        frames=frames,
+        size=size,
+        only=only,
     )

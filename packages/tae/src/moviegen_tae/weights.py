@@ -15,7 +15,7 @@ _WEIGHTS = Path(__file__).parent / "weights"
 
 
 def locate(source: Path | str) -> Path:
-    """The folder of "miniature", of a folder, or of a Hub id.
+    """The folder of "clips" or "miniature", of a folder, or of a Hub id.
 
     Raises:
         ValueError: there are no weights of that name.
@@ -29,7 +29,7 @@ def from_pretrained(source: Path | str) -> TAE:
     """Read an autoencoder in float32 on the CPU, in evaluation mode.
 
     Args:
-        source: "miniature", a folder, or a Hub id.
+        source: "clips" or "miniature", a folder, or a Hub id.
 
     Raises:
         ValueError: there are no such weights, or they are damaged.

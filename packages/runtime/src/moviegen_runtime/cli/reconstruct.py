@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from moviegen_runtime.pipelines.reconstruct import Reconstruction
 
-DEFAULT_MODEL = "miniature"
+DEFAULT_MODEL = "clips"
 DEFAULT_TILE_SIDE = 256
 """Pixels: group norm and attention saw small pictures in training."""
 DEFAULT_TILE_OVERLAP = 32
