@@ -13,7 +13,13 @@ from projects import PACKAGES, ROOT
 READMES = [ROOT / "README.md", *(project.folder / "README.md" for project in PACKAGES)]
 PAGES = [
     ROOT / "docs" / page
-    for page in ("autoencoder/tiling.md", "transformer/positions.md", "transformer/text.md")
+    for page in (
+        "autoencoder/clips.md",
+        "autoencoder/tiling.md",
+        "transformer/kernels.md",
+        "transformer/positions.md",
+        "transformer/text.md",
+    )
 ]
 EXAMPLES = [
     pytest.param(code, id=f"{path.parent.name if path.parent != ROOT else 'root'}-{path.stem}-{number}")
