@@ -21,7 +21,7 @@ FOLDERS = [
 PROJECTS = {folder.name: folder for folder in FOLDERS}
 PACKAGES = [name for name, folder in PROJECTS.items() if folder.parent.name == "packages"]
 # Import names that differ from the name of their distribution.
-MODULE_NAMES = "pillow=PIL,pyyaml=yaml,resvg-py=resvg_py"
+MODULE_NAMES = "pillow=PIL,pyyaml=yaml,resvg-py=resvg_py,flash-attn-4=flash_attn"
 
 # Peers: never in a workspace group, whose one resolution would carry what they pin.
 DIFFUSERS = "diffusers==0.42.1"

@@ -168,12 +168,17 @@ def _tried(subject: Subject, place: Path) -> str:
 
 
 def _peak_bytes() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Not `getrusage`: a new process inherits its parent's peak there."""
+    return _status_bytes("VmHWM")
 
 
 def _data_bytes() -> int:
+    return _status_bytes("VmData")
+
+
+def _status_bytes(name: str) -> int:
     status = Path("/proc/self/status").read_text()
-    return 1024 * int(re.search(r"VmData:\s+(\d+) kB", status).group(1))  # type: ignore[union-attr]
+    return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", status).group(1))  # type: ignore[union-attr]
 
 
 def mutated(data: bytes, rng: random.Random, header: int) -> tuple[bytes, str]:
