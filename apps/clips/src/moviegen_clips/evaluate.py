@@ -106,10 +106,10 @@ def compared(codes: dict[str, Coder], cache: Path) -> Frames:
         top, left, first = (H - side) // 2, (W - side) // 2, T // 2
         rows, columns = slice(top, top + side), slice(left, left + side)
         clips.append(_small(shelf.read(index, slice(first, first + 16), rows, columns)))
-        near = (
-            (slice(H // 3, H // 3 + SMALL), slice(W // 3, W // 3 + SMALL)) if H > SMALL else (rows, columns)
-        )
-        clips.append(_small(shelf.read(index, slice(first, first + 16), *near)))
+        near = min(SMALL, side)
+        top, left = (H - near) // 3, (W - near) // 3
+        rows, columns = slice(top, top + near), slice(left, left + near)
+        clips.append(_small(shelf.read(index, slice(first, first + 16), rows, columns)))
     shown = [frames for clip in clips for frames in (clip, *(code(clip) for code in codes.values()))]
     return contact_sheet(shown, columns=6)
 
