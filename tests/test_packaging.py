@@ -70,9 +70,15 @@ def test_shipped_weights_have_a_model_card_and_a_licence() -> None:
         )
 
 
-def test_shipped_weights_are_small() -> None:
-    sizes = [path.stat().st_size for path in ROOT.glob("packages/*/src/**/*.safetensors")]
-    assert sum(sizes) <= 30_000_000
+@pytest.mark.parametrize(("name", "most"), [("miniature", 30_000_000), ("clips", 25_000_000)])
+def test_shipped_weights_are_small(name: str, most: int) -> None:
+    sizes = [path.stat().st_size for path in ROOT.glob(f"packages/*/src/*/weights/{name}/*.safetensors")]
+    assert 0 < sum(sizes) <= most
+
+
+def test_all_shipped_weights_have_a_limit() -> None:
+    names = {path.parent.name for path in ROOT.glob("packages/*/src/**/*.safetensors")}
+    assert names == {"miniature", "clips"}
 
 
 def test_no_lock_file_and_no_registry_is_named() -> None:
