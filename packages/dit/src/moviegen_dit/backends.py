@@ -130,7 +130,7 @@ def flash_attention(whole: Callable[..., object], packed: Callable[..., object])
                 max_seqlen_k=k.shape[1],
             )
         )
-        out_BSNK = out_SNK.view(batch, queries, *out_SNK.shape[1:])
+        out_BSNK = out_SNK.view(q.shape)
         return out_BSNK.masked_fill((key_lengths == 0)[:, None, None, None], 0.0)
 
     return attend

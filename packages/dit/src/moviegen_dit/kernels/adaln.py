@@ -9,6 +9,7 @@ Legend: B batch, S tokens, D width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -129,9 +130,9 @@ def _by_reference(backend: Backend | None, x: Tensor, *others: Tensor | None) ->
 
 
 def _tiles(width: int) -> Tiles:
-    """Sixteen values a thread or fewer, unless that takes more than 16 warps."""
+    """Eight values a thread or fewer, unless that takes more than 16 warps."""
     block = 1 << (width - 1).bit_length()
-    return Tiles(_ROWS, block, min(max(block // 512, 1), 16), 1)
+    return Tiles(_ROWS, block, min(max(block // 256, 1), 16), 1)
 
 
 def forward_launch(
@@ -149,8 +150,15 @@ def forward_launch(
     tiles = _tiles(x.shape[2])
     strides = (*_of(x, 3), *_of(branch, 3), *_of(gate, 2), *_of(positions, 2), *_of(shift, 2), *_of(scale, 2))
     tensors = (x, branch, gate, positions, shift, scale, stream, normed)
+    columns = [tensor.stride(-1) for tensor in tensors if tensor is not None]
     arguments = (*tensors, *strides, x.shape[1], x.shape[2], EPSILON)
-    return Launch(norm_forward, x.shape[0] * x.shape[1], arguments, {"BLOCK": tiles.columns}, tiles)
+    return Launch(
+        norm_forward,
+        x.shape[0] * x.shape[1],
+        arguments,
+        {"BLOCK": tiles.columns, "WIDE": _wide(tiles, columns)},
+        tiles,
+    )
 
 
 def backward_launch(
@@ -174,9 +182,15 @@ def backward_launch(
         *(*_of(stream_grad, 3), *_of(normed_grad, 3)),
     )
     tensors = (stream, branch, gate, positions, scale, stream_grad, normed_grad, x_grad, branch_grad, h_grad)
+    columns = [tensor.stride(-1) for tensor in tensors if tensor is not None]
     arguments = (*tensors, *sums, *strides, stream.shape[1], stream.shape[2], EPSILON)
-    constants = {"BLOCK": tiles.columns, "ROWS": tiles.rows}
+    constants = {"BLOCK": tiles.columns, "ROWS": tiles.rows, "WIDE": _wide(tiles, columns)}
     return Launch(norm_backward, sums[0].shape[0] * sums[0].shape[1], arguments, constants, tiles)
+
+
+def _wide(tiles: Tiles, column_strides: Iterable[int]) -> bool:
+    """Whether offsets within a row need 64 bits."""
+    return max(column_strides) * tiles.columns >= 1 << 31
 
 
 def _of(tensor: Tensor | None, count: int) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from moviegen_dit.kernels.triton_or_not import entry, jit, tl
 
 @jit
 def _row(base, columns, width, stride):
-    """A row in float32, 0 beyond its width; columns are 64 bits wide."""
+    """A row in float32, 0 beyond its width."""
     return tl.load(base + columns * stride, mask=columns < width, other=0.0).to(tl.float32)
 
 
@@ -25,12 +25,14 @@ def norm_forward(
     x, branch, gate, positions, shift, scale, stream, normed,
     x_b, x_s, x_d, br_b, br_s, br_d, ga_b, ga_d, po_s, po_d, sh_b, sh_d, sc_b, sc_d,
     rows, width, epsilon,
-    BLOCK: tl.constexpr,
+    BLOCK: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """One row; `stream` and `normed` are contiguous. Without a branch there is no new stream."""
     program = tl.program_id(0).to(tl.int64)
     sample, row = program // rows, program % rows
-    columns = tl.arange(0, BLOCK).to(tl.int64)
+    columns = tl.arange(0, BLOCK)
+    if WIDE:  # 64 bits only where strides need them: offsets take registers
+        columns = columns.to(tl.int64)
     here = program * width + columns
     h_D = _row(x + sample * x_b + row * x_s, columns, width, x_d)
     if branch is not None:
@@ -55,7 +57,7 @@ def norm_backward(
     x_b, x_s, x_d, br_b, br_s, br_d, ga_b, ga_d, po_s, po_d, sc_b, sc_d,
     xg_b, xg_s, xg_d, ng_b, ng_s, ng_d,
     rows, width, epsilon,
-    BLOCK: tl.constexpr, ROWS: tl.constexpr,
+    BLOCK: tl.constexpr, ROWS: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """Up to ROWS rows of one sample; results are contiguous, sums (B, programs of a sample, D) in float32.
 
@@ -65,14 +67,13 @@ def norm_backward(
     program = tl.program_id(0).to(tl.int64)
     parts = tl.cdiv(rows, ROWS)
     sample, part = program // parts, program % parts
-    columns = tl.arange(0, BLOCK).to(tl.int64)
+    columns = tl.arange(0, BLOCK)
+    if WIDE:  # 64 bits only where strides need them: offsets take registers
+        columns = columns.to(tl.int64)
     inside = columns < width
-    gain_D = 1.0 + _row(scale + sample * sc_b, columns, width, sc_d)
     shift_sum_D = tl.zeros((BLOCK,), tl.float32)
     scale_sum_D = tl.zeros((BLOCK,), tl.float32)
     gate_sum_D = tl.zeros((BLOCK,), tl.float32)
-    if gate is not None:
-        gate_D = _row(gate + sample * ga_b, columns, width, ga_d)
     for row in range(part * ROWS, tl.minimum(part * ROWS + ROWS, rows)):
         here = (sample * rows + row) * width + columns
         h_D = _row(stream + sample * x_b + row * x_s, columns, width, x_d)
@@ -83,7 +84,7 @@ def norm_backward(
         grad_D = _row(normed_grad + sample * ng_b + row * ng_s, columns, width, ng_d)
         shift_sum_D += grad_D
         scale_sum_D += grad_D * unit_D
-        slope_D = grad_D * gain_D
+        slope_D = grad_D * (1.0 + _row(scale + sample * sc_b, columns, width, sc_d))  # read anew: registers
         grad_h_D = inverse * (slope_D - unit_D * (tl.sum(slope_D * unit_D, 0) / width))
         if h_grad is not None:
             tl.store(h_grad + here, grad_h_D.to(h_grad.dtype.element_ty), mask=inside)
@@ -91,7 +92,7 @@ def norm_backward(
             grad_h_D += _row(stream_grad + sample * xg_b + row * xg_s, columns, width, xg_d)
             if gate is not None:
                 gate_sum_D += grad_h_D * _row(branch + sample * br_b + row * br_s, columns, width, br_d)
-                branch_grad_D = grad_h_D * gate_D
+                branch_grad_D = grad_h_D * _row(gate + sample * ga_b, columns, width, ga_d)
                 tl.store(branch_grad + here, branch_grad_D.to(branch_grad.dtype.element_ty), mask=inside)
         tl.store(x_grad + here, grad_h_D.to(x_grad.dtype.element_ty), mask=inside)
     sums = program * width + columns
