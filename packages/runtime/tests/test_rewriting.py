@@ -46,6 +46,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
             told.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             if told.silent is not None:
                 told.silent.wait(10)
+                return
             self.send_response(told.status if self.path == "/v1/chat/completions" else 404)
             if told.location is not None:
                 self.send_header("Location", told.location)
