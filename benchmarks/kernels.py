@@ -2,7 +2,7 @@
 
     python benchmarks/kernels.py                   every kernel at sizes of the 5B preset
     python benchmarks/kernels.py --tokens 73728    at another length of the video
-    python benchmarks/kernels.py --write           also writes benchmarks/results/kernels-DEVICE.json
+    python benchmarks/kernels.py --write           also writes benchmarks/results/DEVICE.json
 
 It prints one table: milliseconds of the forward and of the backward, median of Triton's own timer, and the
 TFLOP/s (attention) or GB/s (all else) that they stand for. The first rows are the device's own limit, a large
@@ -12,19 +12,16 @@ matrix product and a large copy. Without a GPU it says so and ends with status 1
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
-from moviegen_core import replacing
 from moviegen_dit import AttentionKind, VideoDiTConfig, preset, resolve_attention
 from moviegen_dit.kernels import Backend, residual_norm, swiglu
+from record import device_name, record
 from torch import Tensor
 
-RESULTS = Path(__file__).parent / "results"
 DTYPE = torch.bfloat16
 
 
@@ -124,11 +121,11 @@ def main() -> None:
     parser.add_argument("--preset", default="5b", help="whose sizes are taken")
     parser.add_argument("--tokens", type=int, default=8192, help="of the video")
     parser.add_argument("--text", type=int, default=656, help="tokens of the prompt")
-    parser.add_argument("--write", action="store_true", help="write the results beside this file")
+    parser.add_argument("--write", action="store_true", help="write the results into benchmarks/results")
     given = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("there is no GPU here, so there is nothing to measure")
-    config, device = preset(given.preset), torch.cuda.get_device_name()
+    config, device = preset(given.preset), device_name()
     rows = []
     print(f"{device}; preset {given.preset}, {given.tokens} video tokens, {given.text} text tokens, bfloat16")
     print("| what | by | forward ms | backward ms | TFLOP/s or GB/s |")
@@ -141,10 +138,8 @@ def main() -> None:
             )
             rows.append(asdict(row))
     if given.write:
-        RESULTS.mkdir(exist_ok=True)
-        result = {"device": device, "torch": torch.__version__, "sizes": vars(given), "rows": rows}
-        with replacing(RESULTS / f"kernels-{device.replace(' ', '-')}.json") as path:
-            path.write_text(json.dumps(result, indent=1) + "\n")
+        sizes = {"preset": given.preset, "tokens": given.tokens, "text": given.text}
+        record("kernels", {"sizes": sizes, "rows": rows})
 
 
 if __name__ == "__main__":

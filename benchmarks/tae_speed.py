@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -31,13 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from moviegen_core import VideoClip, VideoLatent, VideoShape, replacing
+from moviegen_core import VideoClip, VideoLatent, VideoShape
 from moviegen_tae import TAE, TAEConfig, Tiling, decode_tiled, encode_tiled
+from record import ROOT, device_name, fill, record
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "autoencoder" / "speed.md"
 PLOT = ROOT / "docs" / "images" / "tae-scaling.png"
 WIDTHS = (64, 128, 256, 256)
@@ -265,16 +262,16 @@ def main() -> None:
     if given.scaling:
         lengths = [n // given.shrink for n in (16, 32, 64, 128, 256, 512, 1024)]
         curves = scaling(lengths, [side // given.shrink for side in (64, 128, 256, 384, 512)])
-        save("tae_scaling", {"points": curves}, given)
+        if given.write:
+            record("tae_scaling", {"points": curves}, given.threads)
         draw(curves, PLOT if given.write else Path(tempfile.gettempdir()) / PLOT.name)
         return
     widths = json.loads(apart({"limits": 10 * given.repeats}, given.threads))
     limit = max(widths.values())
-    print(
-        f"3x3 convolution, best GFLOP/s: "
-        f"{', '.join(f'{rate:.1f} of width {width}' for width, rate in widths.items())}",
-        flush=True,
-    )
+    best = ", ".join(f"{rate:.0f} of width {width}" for width, rate in widths.items())
+    head = f"{device_name()}, threads: {given.threads}, torch {torch.__version__}"
+    head += f"; GFLOP/s of its best 3x3 convolution: {best}"
+    print(head, flush=True)
     cases = []
     for shape in SHAPES:
         size = {"frames": shape.frames, "side": shape.height // given.shrink, "repeats": given.repeats}
@@ -285,29 +282,9 @@ def main() -> None:
                 print(f"{model}, {direction}: {cases[-1].seconds:.2f} s", file=sys.stderr, flush=True)
     printed = table(cases, limit)
     print(printed)
-    save("tae_speed", {"limits": widths, "cases": [asdict(each) for each in cases]}, given)
     if given.write:
-        fill("tae-speed", printed)
-
-
-def save(name: str, figures: dict[str, object], given: argparse.Namespace) -> None:
-    """Write the figures and what they were measured on."""
-    if not given.write:
-        return
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    RESULTS.mkdir(exist_ok=True)
-    with replacing(RESULTS / f"{name}.json") as aside:
-        content = {**machine, "threads": given.threads, "torch": torch.__version__, **figures}
-        aside.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def fill(name: str, printed: str) -> None:
-    """Put a table between its marks in the docs."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write(printed)
-        file.flush()
-        command = [sys.executable, str(ROOT / "tools" / "figures.py"), str(PAGE), name, file.name]
-        subprocess.run(command, check=True)
+        record("tae_speed", {"limits": widths, "cases": [asdict(each) for each in cases]}, given.threads)
+        fill(PAGE, "tae-speed", f"{head}\n{printed}\n")
 
 
 if __name__ == "__main__":

@@ -18,26 +18,23 @@ import argparse
 import json
 import math
 import os
-import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import torch
-from moviegen_core import VideoClip, VideoLatent, VideoShape, replacing
+from moviegen_core import VideoClip, VideoLatent, VideoShape
 from moviegen_runtime.media.frames import to_uint8
 from moviegen_runtime.media.reading import read_clip
 from moviegen_runtime.metrics import psnr, ssim
 from moviegen_tae import TAE, Tiling, decode_tiled, encode_tiled, from_pretrained
+from record import ROOT, device_name, fill, record
 from torch import Tensor
 
-ROOT = Path(__file__).parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "tae_tiling.json"
 PAGE = ROOT / "docs" / "autoencoder" / "tiling.md"
 NEAR = 4
 """A pixel belongs to a border when so many positions or fewer lie between: half a latent position."""
@@ -239,7 +236,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("ROWS", "COLUMNS"))
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each tiling")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--write", action="store_true", help=f"write {RESULT.name} and {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"write the results and {PAGE.name}")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.job:
@@ -261,32 +258,20 @@ def main() -> None:
     by_overlap = {
         n: quality(tae, clip, whole, decoded, halves(whole.shape, n)) for n in overlaps(whole.shape)
     }
-    where = f"{platform.machine()}, threads: {given.threads}, torch {torch.__version__}"
+    where = f"{device_name()}, threads: {given.threads}, torch {torch.__version__}"
     film = given.film.name if given.film else "made by the benchmark"
     weights = Path(given.tae).name
     head = f"{clip.shape} frames, rows and columns ({film}), weights {weights}; {where}"
     printed = f"{head}\n{tables(rows, by_overlap)}\n"
     print(printed, end="")
     if given.write:
-        write(head, rows, by_overlap, printed)
-
-
-def write(
-    head: str, rows: dict[str, tuple[Quality, Cost]], by_overlap: dict[int, Quality], printed: str
-) -> None:
-    """Put the figures into the results and the tables into the docs."""
-    figures = {
-        "what": head,
-        "tilings": {name: asdict(error) | asdict(spent) for name, (error, spent) in rows.items()},
-        "overlaps": {overlap: asdict(error) for overlap, error in by_overlap.items()},
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    with replacing(RESULT) as aside:
-        aside.write_text(json.dumps(figures, indent=2) + "\n")
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write(printed)
-        file.flush()
-        subprocess.run([sys.executable, ROOT / "tools" / "figures.py", PAGE, "tiling", file.name], check=True)
+        figures = {
+            "what": head,
+            "tilings": {name: asdict(error) | asdict(spent) for name, (error, spent) in rows.items()},
+            "overlaps": {overlap: asdict(error) for overlap, error in by_overlap.items()},
+        }
+        record("tae_tiling", figures, given.threads)
+        fill(PAGE, "tiling", printed)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from moviegen_tae import TAE, TAEConfig, Tiling, save
 from projects import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import record
 import tae_tiling
 
 
@@ -75,16 +76,17 @@ def test_the_command_writes_figures_and_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save(small_tae(), tmp_path / "weights")
-    page, result = tmp_path / "page.md", tmp_path / "result.json"
+    page, results = tmp_path / "page.md", tmp_path / "results"
     page.write_text("before\n<!-- tiling:begin -->\n<!-- tiling:end -->\nafter\n")
     monkeypatch.setattr(tae_tiling, "PAGE", page)
-    monkeypatch.setattr(tae_tiling, "RESULT", result)
+    monkeypatch.setattr(record, "RESULTS", results)
     monkeypatch.setattr(tae_tiling, "tilings", lambda _: {"none": Tiling(9), "paper": Tiling()})
     options = ["--tae", str(tmp_path / "weights"), "--frames", "40", "--size", "32", "40"]
     threads = ["--threads", str(torch.get_num_threads())]
     monkeypatch.setattr(sys, "argv", ["tae_tiling", *options, *threads, "--repeats", "1", "--write"])
     tae_tiling.main()
-    figures = json.loads(result.read_text())
+    (result,) = results.iterdir()
+    figures = json.loads(result.read_text())["tae_tiling"]
     assert set(figures["tilings"]) == {"none", "paper"}
     assert list(figures["overlaps"]) == ["0", "1"]
     assert figures["tilings"]["paper"]["peak_bytes"] < figures["tilings"]["none"]["peak_bytes"]
