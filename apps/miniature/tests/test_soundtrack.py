@@ -117,13 +117,13 @@ def test_levels_are_sane_and_nothing_clips() -> None:
         track = soundtrack(take, rate=16_000)
         assert np.isfinite(track).all()
         assert np.abs(track).max() <= 0.9
-        assert -45 < 10 * np.log10((track**2).mean()) < -15
+        assert -40 < 10 * np.log10((track**2).mean()) < -12
 
 
 def test_music_only_adds_music() -> None:
     take = take_at(5, split="train", seed=0, seconds=2.0, music_probability=0.0)
     added = soundtrack(replace(take, music=True), rate=16_000) - soundtrack(take, rate=16_000)
-    assert 0.05 < np.abs(added).max() < 0.13
+    assert 0.05 < np.abs(added).max() < 0.19
 
 
 def test_a_poorer_recording_hisses_more() -> None:

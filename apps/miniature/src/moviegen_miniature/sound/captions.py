@@ -22,7 +22,7 @@ _HITS: dict[str, Words] = {
     "clang": ("a metallic clang", "a ringing clank of metal", "a bang on metal"),
     "boing": ("a springy boing", "a bouncing twang", "a rubbery boing"),
     "squeal": ("squealing brakes", "a squeal of brakes", "a high screech"),
-    "scuff": ("a short scuff", "a scrape on the ground", "a brief scuffing"),
+    "scuff": ("a short scuff", "a short scrape", "a brief scuffing"),
     "crash": ("a crash", "a loud crash", "a bang and a clatter"),
     "chime": ("a bright chime", "a magic chime", "a ringing bell chord"),
 }

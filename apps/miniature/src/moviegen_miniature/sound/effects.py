@@ -16,6 +16,7 @@ _IMPACT_SECONDS = 0.6
 _FADE_SECONDS = 0.04
 _CALL_SECONDS = 0.18  # in which the call falls by 1/e towards the level of what follows
 _LOUDNESS = 0.42  # root mean square
+_FIRST_GRAINS = 5
 _SUSTAINED = 0.22  # that level, against the call's
 
 Impact = Callable[[np.random.Generator, int, int], Samples]
@@ -164,12 +165,17 @@ def _grains(
     rise: float,
     seconds: float,
 ) -> Samples:
-    """Many short tones, `count` a second, each swelling and fading over `seconds` as its pitch rises."""
+    """Many short tones, `count` a second, each swelling and fading over `seconds` as its pitch rises.
+
+    A few of them are there from the first sample on, so that a call begins at once.
+    """
     length = round(seconds * rate)
     whole = np.zeros(samples + 2 * length, np.float32)
     swell = np.hanning(length).astype(np.float32)
-    for _ in range(round(count * (samples + length) / rate)):
-        first = int(rng.integers(samples + length))
+    for number in range(_FIRST_GRAINS + round(count * (samples + length) / rate)):
+        first = int(
+            rng.integers(length // 2, length) if number < _FIRST_GRAINS else rng.integers(samples + length)
+        )
         pitch = rng.uniform(low, high / rise) * np.linspace(1, rise, length)
         whole[first : first + length] += tone(pitch, length, rate) * swell
     return whole[length : length + samples]

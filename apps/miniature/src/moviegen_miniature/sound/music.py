@@ -19,7 +19,7 @@ class Mood:
     Args:
         words: how a caption says it.
         beats: a minute.
-        chords: roots in semitones above the key, one chord for four beats.
+        chords: roots in semitones above the key, one chord for two beats.
         minor: minor chords, not major ones.
         pattern: which notes of the chord are plucked in each half of a beat; -1: none.
         pads: whether the chords sound throughout.
@@ -72,17 +72,17 @@ def mood_of(motion: str) -> Mood:
 
 def music(mood: Mood, rng: np.random.Generator, samples: int, rate: int) -> Samples:
     """A piece of music: (samples,), of peak 1, faded in and out."""
-    key = 110 * 2 ** (rng.integers(12) / 12)
+    key = 165 * 2 ** (rng.integers(12) / 12)
     beat = 60 / mood.beats * rng.uniform(0.95, 1.05)
     whole = np.zeros(samples, np.float32)
     if mood.pads:
-        for bar in range(int(samples / rate / (4 * beat)) + 1):
+        for bar in range(int(samples / rate / (2 * beat)) + 1):
             chord = _chord(mood, key, bar)
-            _add(whole, _pad(chord, round(4 * beat * rate), rate), round(4 * beat * bar * rate))
+            _add(whole, _pad(chord, round(2 * beat * rate), rate), round(2 * beat * bar * rate))
     for place in range(int(samples / rate / (beat / 2)) + 1):
         note = mood.pattern[place % len(mood.pattern)]
         if note >= 0:
-            pitch = 2 * _chord(mood, key, place // 8)[note]
+            pitch = 2 * _chord(mood, key, place // 4)[note]
             _add(whole, _pluck(pitch, round(0.6 * rate), rate), round(place * beat / 2 * rate))
     fade = min(round(_FADE_SECONDS * rate), samples // 2)
     if fade:

@@ -21,10 +21,10 @@ from moviegen_miniature.sound.synthesis import SMALLEST_RATE, Samples
 
 RATE = 48_000
 BEST, WORST = 9.5, 2.0
-_EFFECT_PEAK = 0.4
+_EFFECT_PEAK = 0.6
 _SOFTEST = 0.5  # of the loudest effect
-_AMBIENCE_LEVEL = 0.008  # root mean square: -42 dB
-_MUSIC_PEAK = 0.12
+_AMBIENCE_LEVEL = 0.012  # root mean square: -38 dB
+_MUSIC_PEAK = 0.18
 _CEILING = 0.9
 _PAN_POINTS_A_SECOND = 50
 
