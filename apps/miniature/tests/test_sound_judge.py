@@ -22,6 +22,7 @@ from moviegen_miniature.sound.onsets import (
     shuffled,
 )
 from moviegen_miniature.sound.report import kinds_table, listen, listen_to_truth, table
+from moviegen_miniature.sound.sight import landings
 from moviegen_miniature.sound.soundtrack import Take, soundtrack
 from numpy.typing import NDArray
 
@@ -179,3 +180,23 @@ def test_sounds_of_the_wrong_class_are_told(classes: ClassJudge) -> None:
     true = events(take.scene)[0].sound
     assert classes.heard(soundtrack(take, rate=48_000), 48_000, moments) == [true] * len(moments)
     assert true not in classes.heard(bursts(moments, 48_000), 48_000, moments)
+
+
+@pytest.mark.parametrize("fps", [8.0, 12.0, 24.0])
+def test_landings_are_seen_on_tracks_and_nothing_else_is(fps: float) -> None:
+    rng = np.random.default_rng(0)
+    pairs = []
+    for index in range(200):
+        scene = take_at(
+            index, split="seen", seed=5, seconds=4.0, fps_choices=(fps,), pan_probability=0.0
+        ).scene
+        track = scene.lead.track(scene.frames, fps)
+        found = landings(track + rng.normal(0, 0.003, track.shape), fps)
+        true = [event.seconds for event in events(scene) if event.kind == "bounce"]
+        pairs.append((inner(found, 4.0), inner(true, 4.0)))
+    result = agreement(pairs)
+    assert result.events > 50
+    assert result.f1 > 0.99
+    assert result.median_error < 0.01
+    with pytest.raises(ValueError, match="finite and of shape"):
+        landings(np.zeros((4, 2)), fps)

@@ -18,7 +18,7 @@ def _say(line: str) -> None:
 
 @dataclass(frozen=True)
 class SoundCheck:
-    """Print how well the sound judges hear true soundtracks without music. Needs no sprites."""
+    """Print how well the sound judges hear true soundtracks without music."""
 
     clips: int = 200
     """Clips of each split."""
@@ -28,6 +28,10 @@ class SoundCheck:
     """Length of a clip."""
     rate: int = 48_000
     """Samples a second."""
+    landings: int = 0
+    """True pictures, at each frame rate, on which the judge is also to see landings; needs the sprites."""
+    cache: Path | None = None
+    """Folder of the sprites."""
 
     def run(self) -> None:
         """Render sound, listen, and print two tables.
@@ -60,6 +64,24 @@ class SoundCheck:
         print(table(rows))
         print()
         print(kinds_table(rows))
+        if self.landings:
+            self._see()
+
+    def _see(self) -> None:
+        from moviegen_miniature.judge import Judge
+        from moviegen_miniature.sound.casting import FPS_CHOICES
+        from moviegen_miniature.sound.report import landings_seen
+        from moviegen_miniature.stage import open_stage
+
+        sprites = open_stage(cache=None if self.cache is None else str(self.cache)).sprites
+        judge = Judge.load(None, sprites)
+        print()
+        for fps in FPS_CHOICES:
+            seen = landings_seen(judge, self.landings, fps)
+            print(
+                f"landings on the judge's tracks at {fps:g} fps: {seen.events} events, F1 {seen.f1:.3f}, "
+                f"median error {1000 * seen.median_error:.1f} ms"
+            )
 
 
 @dataclass(frozen=True)

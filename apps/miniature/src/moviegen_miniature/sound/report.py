@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from moviegen_miniature.judge import Judge
 from moviegen_miniature.judge.report import wilson
+from moviegen_miniature.render import render
+from moviegen_miniature.sound.casting import FPS_CHOICES, take_at
 from moviegen_miniature.sound.classes import ClassJudge
 from moviegen_miniature.sound.events import KINDS, Event, events
 from moviegen_miniature.sound.onsets import (
     TOLERANCE,
+    Agreement,
     Times,
     agreement,
     chance_f1,
@@ -21,6 +25,7 @@ from moviegen_miniature.sound.onsets import (
     onsets,
     shuffled,
 )
+from moviegen_miniature.sound.sight import landings
 from moviegen_miniature.sound.soundtrack import Take, soundtrack
 
 Pair = tuple[Times, Times]
@@ -81,6 +86,29 @@ def listen_to_truth(
         if (place + 1) % 100 == 0:
             say(f"{place + 1} soundtracks heard")
     return heard
+
+
+def landings_seen(judge: Judge, num_clips: int, fps: float) -> Agreement:
+    """True landings against those on the tracks that the judge finds on true pictures of lone actors.
+
+    Args:
+        num_clips: of the split "seen", those in which something else happens left in: no landing is to be
+            seen there.
+        fps: frames a second.
+    """
+    length = judge.networks.config.frames
+    seconds = 2 * length / min(FPS_CHOICES)
+    pairs = []
+    for index in range(num_clips):
+        take = take_at(index, split="seen", seed=0, seconds=seconds, fps_choices=(fps,), pan_probability=0.0)
+        if take.scene.second is not None:
+            continue
+        frames = render(take.scene, judge.sprites).frames
+        parts = [judge.read(frames[first : first + length]) for first in range(0, len(frames), length)]
+        seen = landings(np.concatenate([part.track for part in parts]), fps)
+        true = [event.seconds for event in events(take.scene) if event.kind == "bounce"]
+        pairs.append((inner(seen, seconds), inner(true, seconds)))
+    return agreement(pairs)
 
 
 def table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
