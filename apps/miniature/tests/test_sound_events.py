@@ -81,12 +81,12 @@ def test_a_push_is_a_contact_that_stops_one_and_starts_the_other() -> None:
         assert (scene.second.actor, scene.second.motion, scene.setting) in combinations(False)
         fine = np.linspace(0, scene.seconds, 2_000)
         lead, second = scene.seen(scene.lead, fine), scene.seen(scene.second, fine)
-        gap = np.abs(lead[:, 0] - second[:, 0]) - 0.9 * (lead[:, 2] + second[:, 2]) / 2
+        gap = np.abs(lead[:, 0] - second[:, 0]) - 0.8 * (lead[:, 2] + second[:, 2]) / 2
         assert gap.min() > -1e-9  # never closer than touching
         assert gap[fine < meeting].min() > 0
         at_meeting = [scene.seen(actor, np.array([meeting]))[0] for actor in (scene.lead, scene.second)]
         distance = abs(at_meeting[0][0] - at_meeting[1][0])
-        assert distance == pytest.approx(0.45 * (at_meeting[0][2] + at_meeting[1][2]))
+        assert distance == pytest.approx(0.4 * (at_meeting[0][2] + at_meeting[1][2]))
         feet = [place[1] + place[2] / 2 for place in at_meeting]
         assert feet[0] == pytest.approx(feet[1])
     assert seen > 10

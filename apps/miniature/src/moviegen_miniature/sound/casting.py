@@ -26,7 +26,7 @@ _PUSH_SHARE = 0.4  # of the leads that move to the left or right
 _EMPTY_SHARE = 0.25  # of the leads that stand still: nothing happens at all
 _POOR_SHARE = 0.15
 _FAIR = 7.0
-_CONTACT = 0.9  # of the sum of half the squares' sides: pictures do not fill their squares
+_CONTACT = 0.8  # of the sum of half the squares' sides: pictures do not fill their squares
 
 
 def take_at(
