@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import tyro
 
 from moviegen_miniature.commands import Bench, Fetch, JudgeModel, JudgeTrain, Real, Sheet
+from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
 
-Command = Fetch | Bench | Sheet | JudgeTrain | JudgeModel | Real
+Command = Fetch | Bench | Sheet | JudgeTrain | JudgeModel | Real | SoundCheck | SoundFilms
 _COMMANDS: dict[str, Callable[..., Command]] = {
     "fetch": Fetch,
     "bench": Bench,
@@ -17,6 +18,8 @@ _COMMANDS: dict[str, Callable[..., Command]] = {
     "judge-train": JudgeTrain,
     "judge": JudgeModel,
     "real": Real,
+    "sound-check": SoundCheck,
+    "sound-films": SoundFilms,
 }
 
 

@@ -1,0 +1,183 @@
+"""The onset judge: when something begins in a sound, and how that agrees with what was to begin.
+
+The detector is a spectral flux: how much louder bands of the sound become within a few hundredths of a
+second, on a logarithmic scale that has a floor, so that soft textures count for little. It reads no
+frequency above 7,500 Hz, so it hears the same at any rate from 16,000 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.float64]
+
+TOLERANCE = 0.125  # seconds between an onset and its event
+EDGE = 0.1  # seconds at either end of a clip in which neither events nor onsets count
+
+HOP = 0.005
+_WINDOW = 0.032
+_LAG = 3  # hops over which loudness is compared
+_BANDS = 24
+_LOWEST, _HIGHEST = 40.0, 7_500.0
+FLOOR = 0.03  # of amplitude in a band: what is softer counts for little
+_THRESHOLD = 0.3
+_ABOVE_USUAL = 3.0
+_APART = 0.12  # seconds between two onsets
+_AROUND = 0.5
+
+
+def onsets(samples: NDArray[np.float32], rate: int) -> Times:
+    """When something begins, in seconds, in order.
+
+    Args:
+        samples: (C, N) within [-1, 1]; channels are averaged.
+        rate: samples a second.
+
+    Raises:
+        ValueError: samples of another shape, or that are not finite.
+    """
+    flux = novelty(samples, rate)
+    found: list[float] = []
+    near, around = round(_APART / HOP), round(_AROUND / HOP)
+    for place in np.argsort(-flux, kind="stable"):
+        if flux[place] < _THRESHOLD:
+            break
+        usual = np.median(flux[max(0, place - around) : place + around + 1])
+        lower, upper = max(0, place - near), place + near + 1
+        if flux[place] >= _ABOVE_USUAL * usual and flux[place] >= flux[lower:upper].max():
+            found.append(place * HOP)
+    return np.array(sorted(found))
+
+
+def novelty(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
+    """How much louder the sound becomes around each hundredth of a second's half: (frames,)."""
+    if samples.ndim != 2 or not np.isfinite(samples).all():
+        raise ValueError(f"samples must be finite and of shape (C, N), not {samples.shape}")
+    loud = np.log1p(bands(samples.mean(0, dtype=np.float64), rate) / FLOOR)
+    rise = np.sqrt((np.maximum(loud[_LAG:] - loud[:-_LAG], 0) ** 2).mean(1))
+    # What is louder than `_LAG` hops ago began in between.
+    return np.concatenate([np.zeros(_LAG // 2 + 1), rise, np.zeros(_LAG - _LAG // 2 - 1)])
+
+
+def bands(sound: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
+    """Amplitude in each band, a window around each hop: (frames, bands)."""
+    window = round(_WINDOW * rate)
+    frames = int(len(sound) / rate / HOP) + 1
+    padded = np.pad(sound, (window // 2, window))
+    first = np.rint(np.arange(frames) * HOP * rate).astype(np.int64)
+    taper = np.hanning(window)
+    spectrum = np.abs(np.fft.rfft(padded[first[:, None] + np.arange(window)] * taper)) / taper.sum() * 2
+    edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1)
+    hertz = np.fft.rfftfreq(window, 1 / rate)
+    inside = (hertz >= edges[:-1, None]) & (hertz < edges[1:, None])
+    held = inside[inside.any(1)]  # the lowest bands are narrower than the window resolves
+    return np.asarray(np.sqrt(spectrum**2 @ held.T.astype(np.float64)))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Onsets against events, over some clips.
+
+    Args:
+        events: how many events there were.
+        onsets: how many onsets were heard.
+        errors: seconds that each matched onset comes after its event.
+    """
+
+    events: int
+    onsets: int
+    errors: Times
+
+    @property
+    def f1(self) -> float:
+        """Of matched pairs: 1 if every event has its onset and no onset lacks an event, or both are none."""
+        return 2 * len(self.errors) / (self.events + self.onsets) if self.events + self.onsets else 1.0
+
+    @property
+    def median_error(self) -> float:
+        """Median distance in seconds of matched pairs; not a number if there is none."""
+        return float(np.median(np.abs(self.errors))) if len(self.errors) else float("nan")
+
+
+def inner(moments: Sequence[float] | Times, seconds: float) -> Times:
+    """The moments of a clip that count: what lies at its very ends can be neither seen nor heard to begin."""
+    whole = np.asarray(moments, dtype=np.float64)
+    return whole[(whole >= EDGE) & (whole <= seconds - EDGE)]
+
+
+def agreement(pairs: Sequence[tuple[Times, Times]]) -> Agreement:
+    """Compare clips' onsets with their events, both in order: as many pairs as can be within the tolerance.
+
+    Args:
+        pairs: (onsets, events) of each clip, in seconds.
+    """
+    errors = [_matched(heard, true) for heard, true in pairs]
+    return Agreement(
+        events=sum(len(true) for _, true in pairs),
+        onsets=sum(len(heard) for heard, _ in pairs),
+        errors=np.concatenate([np.zeros(0), *errors]),
+    )
+
+
+def _matched(heard: Times, true: Times) -> Times:
+    """Errors of a largest matching. Walking both in order gives one, since all share one tolerance."""
+    errors, place = [], 0
+    for event in true:
+        while place < len(heard) and heard[place] < event - TOLERANCE:
+            place += 1
+        if place < len(heard) and heard[place] <= event + TOLERANCE:
+            errors.append(heard[place] - event)
+            place += 1
+    return np.array(errors, dtype=np.float64)
+
+
+def f1_interval(
+    pairs: Sequence[tuple[Times, Times]], *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of F1 by drawing the clips anew, since onsets of one clip are not independent.
+
+    Raises:
+        ValueError: there is no clip.
+    """
+    if not pairs:
+        raise ValueError("an interval needs at least one clip")
+    counts = np.array([[len(_matched(*pair)), len(pair[0]) + len(pair[1])] for pair in pairs])
+    rng = np.random.default_rng(seed)
+    drawn = counts[rng.integers(len(counts), size=(draws, len(counts)))].sum(1)
+    values = np.where(drawn[:, 1] > 0, 2 * drawn[:, 0] / np.maximum(drawn[:, 1], 1), 1.0)
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def chance_f1(
+    pairs: Sequence[tuple[Times, Times]], seconds: Sequence[float], *, draws: int = 100, seed: int = 0
+) -> float:
+    """F1 of as many onsets a clip as were heard, thrown anywhere into it.
+
+    Args:
+        pairs: (onsets, events) of each clip.
+        seconds: how long each clip is.
+    """
+    rng = np.random.default_rng(seed)
+    thrown = [
+        (np.sort(rng.uniform(EDGE, lasts - EDGE, len(heard))), true)
+        for _ in range(draws)
+        for (heard, true), lasts in zip(pairs, seconds, strict=True)
+    ]
+    return agreement(thrown).f1
+
+
+def shuffled(pairs: Sequence[tuple[Times, Times]], *, seed: int = 0) -> list[tuple[Times, Times]]:
+    """The same onsets against the events of other clips: each clip gets the next one of a random round.
+
+    Raises:
+        ValueError: there are not two clips.
+    """
+    if len(pairs) < 2:
+        raise ValueError("clips can be shuffled only if there are at least two")
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    return [(pairs[here][0], pairs[there][1]) for here, there in zip(order, np.roll(order, 1), strict=True)]

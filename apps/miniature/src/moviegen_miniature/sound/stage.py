@@ -1,0 +1,183 @@
+"""The stage with sound as a source of clips: picture, sound, and what is heard when, at any index."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from moviegen_runtime.data.source import CaptionedClip
+from numpy.typing import NDArray
+
+from moviegen_miniature.captions import caption
+from moviegen_miniature.casting import SPLITS, Split
+from moviegen_miniature.fetch import SPRITES_FILE, default_cache
+from moviegen_miniature.render import render
+from moviegen_miniature.sound.captions import SoundCaption, sound_caption
+from moviegen_miniature.sound.casting import FPS_CHOICES, SHORTEST, take_at
+from moviegen_miniature.sound.events import Event, events
+from moviegen_miniature.sound.soundtrack import RATE, Take, soundtrack
+from moviegen_miniature.sound.synthesis import SMALLEST_RATE
+from moviegen_miniature.sprites import Sprites, load_sprites
+
+
+@dataclass(frozen=True)
+class SoundClip(CaptionedClip):
+    """One clip, its sound, and what is seen and heard. `caption` says what is seen.
+
+    Args:
+        samples: (C, N) float32 within [-1, 1], as long as the frames.
+        rate: samples a second.
+        heard: the caption of the sound.
+        events: what happens, and when.
+    """
+
+    samples: NDArray[np.float32]
+    rate: int
+    heard: SoundCaption
+    events: tuple[Event, ...]
+
+
+class SoundStage:
+    """Clips with sound of one split, by index: clip i is always the same one.
+
+    Args:
+        sprites: pictures of the actors.
+        split: "train", "seen" (combinations of the training, other scenes) or "held_out".
+        num_clips: length of the source.
+        seed: another seed gives other clips.
+        seconds: length of a clip, at least 2.
+        size: height and width in pixels.
+        fps_choices: frame rates, of which each clip has one; a clip must be a whole number of frames at each.
+        rate: samples a second, at least 16,000.
+        channels: of the sound, 1 or 2.
+        pan_probability: share of the clips in which the camera pans.
+        music_probability: share of the clips with music.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        sprites: Sprites,
+        *,
+        split: Split = "train",
+        num_clips: int = 100_000,
+        seed: int = 0,
+        seconds: float = 4.0,
+        size: int = 64,
+        fps_choices: Sequence[float] = FPS_CHOICES,
+        rate: int = RATE,
+        channels: int = 1,
+        pan_probability: float = 0.1,
+        music_probability: float = 0.25,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+        for name, value, smallest in (
+            ("num_clips", num_clips, 1),
+            ("seed", seed, 0),
+            ("size", size, 16),
+            ("rate", rate, SMALLEST_RATE),
+            ("channels", channels, 1),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+                raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
+        if channels > 2:
+            raise ValueError(f"channels must be 1 or 2, not {channels}")
+        if not SHORTEST <= seconds <= 60:
+            raise ValueError(f"seconds must be from {SHORTEST:g} to 60, not {seconds!r}")
+        if not fps_choices or not all(0 < fps <= 240 for fps in fps_choices):
+            raise ValueError(f"fps_choices must be rates above 0 and at most 240, not {fps_choices!r}")
+        if broken := [fps for fps in fps_choices if abs(seconds * fps - round(seconds * fps)) > 1e-6]:
+            raise ValueError(f"{seconds:g} s are not a whole number of frames at {broken[0]:g} a second")
+        for name, share in (("pan_probability", pan_probability), ("music_probability", music_probability)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, not {share!r}")
+        self.sprites = sprites
+        self.split: Split = split
+        self.num_clips = num_clips
+        self.seed = seed
+        self.seconds = float(seconds)
+        self.size = size
+        self.fps_choices = tuple(float(fps) for fps in fps_choices)
+        self.rate = rate
+        self.channels = channels
+        self.pan_probability = pan_probability
+        self.music_probability = music_probability
+
+    def __len__(self) -> int:
+        return self.num_clips
+
+    def take(self, index: int) -> Take:
+        """The take of clip `index`.
+
+        Raises:
+            IndexError: there is no such clip.
+        """
+        place = operator.index(index)
+        if not -self.num_clips <= place < self.num_clips:
+            raise IndexError(f"clip {place} is beyond the {self.num_clips} clips of this source")
+        return take_at(
+            place % self.num_clips,
+            split=self.split,
+            seed=self.seed,
+            seconds=self.seconds,
+            side=self.size,
+            fps_choices=self.fps_choices,
+            pan_probability=self.pan_probability,
+            music_probability=self.music_probability,
+        )
+
+    def __getitem__(self, index: int) -> SoundClip:
+        take = self.take(index)
+        return SoundClip(
+            frames=render(take.scene, self.sprites).frames,
+            fps=take.scene.fps,
+            caption=caption(take.scene),
+            samples=soundtrack(take, rate=self.rate, channels=self.channels),
+            rate=self.rate,
+            heard=sound_caption(take),
+            events=events(take.scene),
+        )
+
+
+def open_sound_stage(
+    *,
+    cache: str | None = None,
+    split: Split = "train",
+    num_clips: int = 100_000,
+    seed: int = 0,
+    seconds: float = 4.0,
+    size: int = 64,
+    fps_choices: Sequence[float] = FPS_CHOICES,
+    rate: int = RATE,
+    channels: int = 1,
+    pan_probability: float = 0.1,
+    music_probability: float = 0.25,
+) -> SoundStage:
+    """Open the stage with the fetched actors: the clip source "stage-sound". See `SoundStage`.
+
+    Args:
+        cache: folder that `python -m moviegen_miniature fetch` built; None: the usual one.
+
+    Raises:
+        ValueError: the actors have not been fetched, or an option is out of its range.
+    """
+    folder = default_cache() if cache is None else Path(cache).expanduser()
+    return SoundStage(
+        load_sprites(folder / SPRITES_FILE),
+        split=split,
+        num_clips=num_clips,
+        seed=seed,
+        seconds=seconds,
+        size=size,
+        fps_choices=fps_choices,
+        rate=rate,
+        channels=channels,
+        pan_probability=pan_probability,
+        music_probability=music_probability,
+    )

@@ -1,0 +1,111 @@
+"""The stage with sound as a source, its films and its pictures."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from moviegen_miniature.__main__ import main
+from moviegen_miniature.render import render
+from moviegen_miniature.sound.film import write_sound_clip
+from moviegen_miniature.sound.onsets import onsets
+from moviegen_miniature.sound.picture import sound_picture
+from moviegen_miniature.sound.stage import SoundStage, open_sound_stage
+from moviegen_miniature.sprites import Sprites, save_sprites
+from moviegen_runtime.data.source import CaptionedClip, open_source
+
+
+def test_a_clip_has_picture_sound_and_truth_of_one_length(sprites: Sprites) -> None:
+    stage = SoundStage(sprites, num_clips=30, seconds=2.0, rate=16_000, channels=2)
+    rates = set()
+    for index in range(30):
+        clip = stage[index]
+        assert isinstance(clip, CaptionedClip)
+        assert clip.samples.shape == (2, 32_000)
+        assert len(clip.frames) == 2 * clip.fps
+        assert all(0 <= event.seconds < 2 for event in clip.events)
+        np.testing.assert_array_equal(clip.frames, render(stage.take(index).scene, sprites).frames)
+        rates.add(clip.fps)
+    assert rates == {8, 12, 24}
+    np.testing.assert_array_equal(stage[-1].samples, stage[29].samples)
+    with pytest.raises(IndexError, match="clip 30 is beyond"):
+        stage[30]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "test"}, "split must be one of"),
+        ({"rate": 8_000}, "rate must be a whole number of at least 16000"),
+        ({"channels": 3}, "channels must be 1 or 2"),
+        ({"seconds": 1.0}, "seconds must be from 2 to 60"),
+        ({"fps_choices": ()}, "fps_choices must be rates"),
+        ({"fps_choices": (8.0, -1.0)}, "fps_choices must be rates"),
+        ({"seconds": 2.1}, "not a whole number of frames at 8"),
+        ({"music_probability": 2.0}, "music_probability must be from 0 to 1"),
+    ],
+)
+def test_bad_options_are_refused(sprites: Sprites, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SoundStage(sprites, **options)  # type: ignore[arg-type]
+
+
+def test_the_stage_with_sound_is_offered_by_name(sprites: Sprites, tmp_path: Path) -> None:
+    (point,) = entry_points(group="moviegen.clip_sources", name="stage-sound")
+    assert point.load() is open_sound_stage
+    save_sprites(sprites, tmp_path / "sprites-1.safetensors")
+    source = open_source("stage-sound", {"cache": str(tmp_path), "num_clips": 3, "fps_choices": [12]})
+    assert source[1].fps == 12
+
+
+def test_a_film_keeps_the_sound_in_time(sprites: Sprites, tmp_path: Path) -> None:
+    stage = SoundStage(sprites, seconds=2.0, channels=2, music_probability=0.0)
+    clip = next(clip for index in range(50) if len((clip := stage[index]).events) >= 2)
+    write_sound_clip(clip, tmp_path / "clip.mp4")
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert container.streams.video[0].frames == len(clip.frames)
+        frames = list(container.decode(audio=0))
+    assert frames[0].pts is not None
+    read = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
+    first = round(float(frames[0].pts * frames[0].time_base) * clip.rate)
+    start = max(first, 0)
+    kept = read[:, start - first :][:, : clip.samples.shape[1] - start]
+    there = clip.samples[:, start : start + kept.shape[1]]
+    assert kept.shape[1] > 0.95 * clip.samples.shape[1]
+    # In time to the sample: a shift by one sample only makes it fit worse.
+    fits = [
+        float((there[:, 1:-1] * kept[:, 1 + shift : kept.shape[1] - 1 + shift]).sum()) for shift in (-1, 0, 1)
+    ]
+    assert fits[1] == max(fits)
+
+
+def test_a_picture_marks_events_where_they_are(sprites: Sprites) -> None:
+    stage = SoundStage(sprites, seconds=2.0, rate=16_000)
+    clip = next(clip for index in range(50) if (clip := stage[index]).events)
+    args = (clip.frames, clip.samples, clip.rate)
+    plain, marked = sound_picture(*args), sound_picture(*args, clip.events, onsets(clip.samples, clip.rate))
+    assert plain.shape == marked.shape
+    changed = (plain[-1] != marked[-1]).any(-1)  # the lowest row has no text
+    expected = {int(event.seconds / 2 * plain.shape[1]) for event in clip.events}
+    assert {int(column) for column in np.flatnonzero(changed)} <= {
+        place + step for place in expected for step in (-1, 0, 1)
+    }
+    assert changed.sum() >= len(expected)
+
+
+def test_the_commands_run(sprites: Sprites, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_sprites(sprites, tmp_path / "sprites-1.safetensors")
+    cache = ["--cache", str(tmp_path)]
+    assert main(["sound-films", "-o", str(tmp_path / "films"), "--clips", "2", "--seconds", "2", *cache]) == 0
+    assert {path.name for path in (tmp_path / "films").iterdir()} == {
+        "000.mp4",
+        "000.png",
+        "001.mp4",
+        "001.png",
+    }
+    assert "This audio has quality" in capsys.readouterr().out
+    assert main(["sound-check", "--clips", "1"]) == 2
+    assert "--clips must be at least 2" in capsys.readouterr().err
