@@ -79,6 +79,21 @@ def test_animations_alone_have_an_actor_in_every_clip(cache: Path, monkeypatch: 
             assert bool(drawn) == (only == "animations")
 
 
+def test_the_share_of_animations_is_as_set(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="animations_share must be from 0 to 1, not 2"):
+        opened(cache, animations_share=2)
+    drawn: set[str] = set()
+    for name in ("_film", "_actor"):
+        monkeypatch.setattr(Clips, name, lambda *given, name=name: drawn.add(name) or given[1])
+    monkeypatch.setattr(Clips, "_picture", lambda *_: drawn.add("_picture"))
+    for share, expected in ((0.0, {"_film", "_picture"}), (1.0, {"_film", "_picture", "_actor"})):
+        drawn.clear()
+        clips = opened(cache, animations_share=share)
+        for seed in range(40):
+            clips._shot(np.random.default_rng(seed))
+        assert drawn == expected
+
+
 def test_a_shelf_reads_the_part_that_is_asked_for(cache: Path) -> None:
     shelf = open_shelf(cache, "films", "train")
     whole = shelf.read(0)

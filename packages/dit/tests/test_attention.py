@@ -42,3 +42,13 @@ def test_a_sample_without_keys_gives_zero_and_finite_gradients() -> None:
         assert tensor.grad is not None
         assert tensor.grad.isfinite().all()
         assert not tensor.grad[0].any()
+
+
+def test_under_autocast_on_a_cpu_it_is_exact_to_single_precision() -> None:
+    q, k, v = (heads(2, length, 3, 8).float().requires_grad_() for length in (5, 7, 7))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = CALL(q, k, v)
+    assert out.dtype == v.dtype
+    torch.testing.assert_close(out, CALL(q, k, v))
+    given = torch.autograd.grad(out.square().sum(), (q, k, v))
+    torch.testing.assert_close(given, torch.autograd.grad(CALL(q, k, v).square().sum(), (q, k, v)))

@@ -22,8 +22,7 @@ from moviegen_clips.material import SPLITS, Shelf, Split, default_cache, open_sh
 
 Only = Literal["pictures", "animations"]
 
-# How often a clip is what; our choice.
-_FILM, _PICTURE = 0.3, 0.35
+_FILMS = 0.46  # of what shows no animations: films, and the rest pictures. Our choices, all of these
 _PHOTOGRAPH = 0.6  # share of pictures that are photographs and not drawings
 _CUT = 0.03  # share of clips with a cut
 _FASTEST_CAMERA = 5.0  # pixels a frame
@@ -39,6 +38,7 @@ class Clips:
         frames: length of a clip.
         size: height and width in pixels.
         only: "pictures" or "animations": nothing else is rendered; None: the mixture that is trained on.
+        animations_share: of animations in that mixture; the rest are films and pictures.
 
     Raises:
         ValueError: an option is out of its range.
@@ -59,6 +59,7 @@ class Clips:
         frames: int,
         size: int,
         only: Only | None = None,
+        animations_share: float = 0.35,
     ) -> None:
         if only not in (None, *get_args(Only)):
             raise ValueError(f"only must be one of {', '.join(get_args(Only))}, not {only!r}")
@@ -70,10 +71,12 @@ class Clips:
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        if not 0 <= animations_share <= 1:
+            raise ValueError(f"animations_share must be from 0 to 1, not {animations_share!r}")
         self.films, self.animations = films, animations
         self.photographs, self.drawings = photographs, drawings
         self.num_clips, self.seed, self.frames, self.size = num_clips, seed, frames, size
-        self.only = only
+        self.only, self.animations_share = only, animations_share
 
     def __len__(self) -> int:
         return self.num_clips
@@ -95,11 +98,13 @@ class Clips:
 
     def _shot(self, random: np.random.Generator) -> Tensor:
         """(T, 3, S, S), 0 to 255."""
-        kind = {"pictures": _FILM, "animations": 1.0, None: random.random()}[self.only]
-        if kind < _FILM and self.films is not None:
+        others = 1 - self.animations_share
+        films = _FILMS * others
+        kind = {"pictures": films, "animations": 1.0, None: random.random()}[self.only]
+        if kind < films and self.films is not None:
             return self._film(self.films, random)
         backdrop = self._picture(random)
-        if kind < _FILM + _PICTURE:
+        if kind < others:
             return backdrop
         if self.films is not None and random.random() < 0.2:
             backdrop = self._film(self.films, random)
@@ -205,6 +210,7 @@ def open_clips(
     frames: int = 16,
     size: int = 128,
     only: Only | None = None,
+    animations_share: float = 0.35,
 ) -> Clips:
     """Open the material that was fetched: the clip source "clips". See `Clips` for the options.
 
@@ -232,4 +238,5 @@ def open_clips(
         frames=frames,
         size=size,
         only=only,
+        animations_share=animations_share,
     )
