@@ -73,7 +73,7 @@ class FrameWise:
 
 def _images(x: Tensor, pixels: int) -> tuple[Tensor, ...]:
     """(B, C, T, H, W) as batches of (N, C, 1, H, W), each of which stands for a bounded number of pixels."""
-    return rearrange(x, "b c t h w -> (b t) c 1 h w").split(max(_PIXELS // pixels, 1))
+    return torch.split(rearrange(x, "b c t h w -> (b t) c 1 h w"), max(_PIXELS // pixels, 1))
 
 
 def _video(parts: list[Tensor], batch: int) -> Tensor:
