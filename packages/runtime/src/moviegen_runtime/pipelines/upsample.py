@@ -55,8 +55,9 @@ def upsample(
     """A video `factor` times as high and wide.
 
     Args:
-        clip: on the models' device. Sides whose enlargement the models cannot cut into patches are continued
-            for them by their last row or column.
+        clip: on the models' device; values beyond [-1, 1] are clamped, as in the upsampler's training. Sides
+            whose enlargement the models cannot cut into patches are continued for them by their last row or
+            column.
         tae: codes frame by frame, as in the upsampler's training.
         seed: of the noise of the first sample; the next has seed + 1, and so on.
 
@@ -73,7 +74,7 @@ def upsample(
             f"the autoencoder makes {coder.latent_channels} channels, the upsampler takes "
             f"{config.latent_channels}: they must agree"
         )
-    large = enlarged(clip.frames, config.factor)
+    large = enlarged(clip.frames.clamp(-1, 1), config.factor)
     height, width = large.shape[3:]
     padded = _padded(large, coder.stride.height * config.patch[1], coder.stride.width * config.patch[2])
     _check_size(padded.shape, coder, upsampler)

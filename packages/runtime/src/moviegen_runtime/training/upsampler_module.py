@@ -105,19 +105,24 @@ class UpsamplerModule(TrainingModule[SpatialUpsampler]):
     def _latents(self, clip: VideoClip, length: int, step: int) -> tuple[Tensor, Tensor]:
         """Latents (B, C, T, H, W) of a cut from sharp clips, and of the same cut from what they are made of.
 
-        Whole clips are made small, so that the autoencoder sees them as it does where they are upsampled.
+        Whole clips go through the autoencoder, so that it sees them as it does where they are upsampled.
         """
         plan = self.upsampler_recipe
-        small = degraded(
-            clip.frames, self._small_size(clip.shape), plan.degradation, self.noise(step, "degradation")
-        )
-        chosen = torch.rand(clip.batch, generator=self.noise(step, "artifacts")) < plan.tae_artifacts
-        if chosen.any():
-            indices = chosen.nonzero()[:, 0].to(clip.frames.device)
-            small[indices] = self._through_autoencoder(VideoClip(clip.frames[indices], clip.fps)).frames
         first = int(torch.randint(clip.shape.frames - length + 1, (), generator=self.noise(step, "cut")))
         cut = slice(first, first + length)
-        return self._coded(clip.frames[:, :, cut], clip.fps), self._shown(small[:, :, cut], clip.fps)
+        chosen = torch.rand(clip.batch, generator=self.noise(step, "artifacts")) < plan.tae_artifacts
+        seen, other = (mask.nonzero()[:, 0].to(clip.frames.device) for mask in (chosen, ~chosen))
+        small = clip.frames.new_empty(clip.batch, 3, length, *self._small_size(clip.shape))
+        if len(seen):
+            small[seen] = self._through_autoencoder(VideoClip(clip.frames[seen], clip.fps)).frames[:, :, cut]
+        if len(other):
+            small[other] = degraded(
+                clip.frames[other][:, :, cut],
+                self._small_size(clip.shape),
+                plan.degradation,
+                self.noise(step, "degradation"),
+            )
+        return self._coded(clip.frames[:, :, cut], clip.fps), self._shown(small, clip.fps)
 
     def _small_size(self, shape: VideoShape) -> tuple[int, int]:
         factor = self.model.config.factor
