@@ -19,6 +19,7 @@ PAGES = [
         "transformer/kernels.md",
         "transformer/positions.md",
         "transformer/text.md",
+        "transformer/upsampler.md",
     )
 ]
 EXAMPLES = [

@@ -152,6 +152,35 @@ def dit_recipe(tmp_path: Path, latents: Path) -> Path:
 
 
 @pytest.fixture
+def upsampler_recipe(tmp_path: Path, clips: Path) -> Path:
+    torch.manual_seed(0)
+    moviegen_tae.save(moviegen_tae.TAE(moviegen_tae.TAEConfig.model_validate(TINY_TAE)), tmp_path / "coder")
+    content = {
+        "model": "upsampler",
+        "preset": "miniature",
+        "architecture": {**TINY_DIT, "condition_channels": 4, "positions": [4, 1, 1]},
+        "data": {"shards": str(clips)},
+        "tae": str(tmp_path / "coder"),
+        "batch_size": 2,
+        "steps": STEPS,
+        "optimizer": OPTIMIZER,
+        "frames": 4,
+        "short_clips": {"frames": 1, "steps": 2},
+        "noise_draws": 2,
+        "log_steps": 2,
+        "validation": {
+            "every_steps": 3,
+            "data": {"shards": str(clips)},
+            "num_clips": 3,
+            "solver_steps": 2,
+        },
+    }
+    path = tmp_path / "upsampler.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture
 def game_recipe(tae_recipe: Path, tmp_path: Path) -> Path:
     """The autoencoder against a discriminator that comes in later, on crops of random sizes."""
     content = {
@@ -194,7 +223,7 @@ def log_lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint"])
+@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint", "upsampler"])
 def test_a_training_in_legs_equals_one_without_a_break(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -276,6 +305,18 @@ def test_the_discriminator_is_trained_from_its_start_on_and_resumed(
     first = saved["param_groups"][-1]["params"][0]
     assert saved["state"][first]["step"].item() == STEPS - 2
     moviegen_tae.from_pretrained(tmp_path / "out" / "weights")  # the discriminator is not in them
+
+
+def test_an_upsampler_goes_on_with_the_autoencoder_that_it_began_with_only(
+    tmp_path: Path, upsampler_recipe: Path
+) -> None:
+    run(upsampler_recipe, tmp_path / "out", max_minutes=1e-9)
+    first = moviegen_dit.upsampler_from_pretrained(tmp_path / "out" / "weights")
+    assert first.config.window == 4
+    torch.manual_seed(1)
+    moviegen_tae.save(moviegen_tae.TAE(moviegen_tae.TAEConfig.model_validate(TINY_TAE)), tmp_path / "coder")
+    with pytest.raises(ValueError, match="began with other weights of the autoencoder"):
+        run(upsampler_recipe, tmp_path / "out")
 
 
 def test_an_interrupt_saves_and_exits(tmp_path: Path, dit_recipe: Path) -> None:

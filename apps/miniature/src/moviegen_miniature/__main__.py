@@ -9,8 +9,9 @@ import tyro
 
 from moviegen_miniature.commands import Bench, Fetch, JudgeModel, JudgeTrain, Real, Sheet
 from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
+from moviegen_miniature.upsampler_figures import UpsamplerFigures
 
-Command = Fetch | Bench | Sheet | JudgeTrain | JudgeModel | Real | SoundCheck | SoundFilms
+Command = Fetch | Bench | Sheet | JudgeTrain | JudgeModel | Real | SoundCheck | SoundFilms | UpsamplerFigures
 _COMMANDS: dict[str, Callable[..., Command]] = {
     "fetch": Fetch,
     "bench": Bench,
@@ -20,6 +21,7 @@ _COMMANDS: dict[str, Callable[..., Command]] = {
     "real": Real,
     "sound-check": SoundCheck,
     "sound-films": SoundFilms,
+    "upsampler-figures": UpsamplerFigures,
 }
 
 

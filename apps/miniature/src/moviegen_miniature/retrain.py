@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+    from moviegen_runtime.training.recipes import AnyRecipe
 
 LATENTS = 30_000
 """Clips of the stage that the transformer is trained on."""
@@ -77,7 +77,7 @@ class Retrain:
             JudgeModel(model=str(self.out / "cast"), tae=str(weights)).run()
         say(f"this leg took {(time.monotonic() - begin) / 60:.0f} minutes")
 
-    def _trained(self, name: str, recipe: TAERecipe | DiTRecipe, begin: float) -> bool:
+    def _trained(self, name: str, recipe: AnyRecipe, begin: float) -> bool:
         """Train one model for the time that is left; whether it is complete."""
         from moviegen_runtime.training.run import Machine, prepare_process, train
 
@@ -109,7 +109,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _forecast(tae: TAERecipe | DiTRecipe, dit: TAERecipe | DiTRecipe) -> str:
+def _forecast(tae: AnyRecipe, dit: AnyRecipe) -> str:
     """How long the whole training takes here, by the speed of this machine's matrix products."""
     speed = _measured_gflops() * _EFFICIENCY
     work: dict[str, float] = {

@@ -3,7 +3,7 @@
 from moviegen_dit.attention import sdpa_attention
 from moviegen_dit.backends import AttentionKind, resolve_attention
 from moviegen_dit.conditions import PreparedConditions
-from moviegen_dit.config import TextEncoderSpec, VideoDiTConfig, preset
+from moviegen_dit.config import TextEncoderSpec, UpsamplerConfig, VideoDiTConfig, preset, upsampler_preset
 from moviegen_dit.flow import FlowPath, FlowSample, logit_normal
 from moviegen_dit.growth import grow_positions
 from moviegen_dit.losses import flow_matching_loss
@@ -17,7 +17,15 @@ from moviegen_dit.sampling import (
     integrate,
 )
 from moviegen_dit.schedules import Linear, LinearQuadratic, Schedule
-from moviegen_dit.weights import from_pretrained, locate, save
+from moviegen_dit.upsampler import SpatialUpsampler, upsampler_state
+from moviegen_dit.weights import (
+    from_pretrained,
+    locate,
+    save,
+    save_upsampler,
+    upsampler_from_pretrained,
+)
+from moviegen_dit.windows import Windows, WindowVelocity, multidiffusion
 
 __all__ = [
     "AttentionKind",
@@ -29,11 +37,15 @@ __all__ = [
     "Method",
     "PreparedConditions",
     "Schedule",
+    "SpatialUpsampler",
     "StepCallback",
     "TextEncoderSpec",
+    "UpsamplerConfig",
     "VelocityFn",
     "VideoDiT",
     "VideoDiTConfig",
+    "WindowVelocity",
+    "Windows",
     "classifier_free_guidance",
     "flow_matching_loss",
     "from_pretrained",
@@ -41,8 +53,13 @@ __all__ = [
     "integrate",
     "locate",
     "logit_normal",
+    "multidiffusion",
     "preset",
     "resolve_attention",
     "save",
+    "save_upsampler",
     "sdpa_attention",
+    "upsampler_from_pretrained",
+    "upsampler_preset",
+    "upsampler_state",
 ]

@@ -36,6 +36,8 @@ class VideoDiTConfig(ArchConfig):
         positions: lengths of the three position tables (frames, rows, columns), in patches.
         patch: latent frames, rows and columns of a token.
         latent_channels: channels of the latent.
+        condition_channels: channels of another latent of the same shape that the model is shown as well,
+            concatenated to the noisy one; 0: none.
     """
 
     width: int = Field(ge=1, le=16384)
@@ -46,6 +48,7 @@ class VideoDiTConfig(ArchConfig):
     positions: tuple[_TableLength, _TableLength, _TableLength]
     patch: tuple[_PatchSide, _PatchSide, _PatchSide] = (1, 2, 2)
     latent_channels: int = Field(default=16, ge=1, le=256)
+    condition_channels: int = Field(default=0, ge=0, le=256)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -65,6 +68,11 @@ class VideoDiTConfig(ArchConfig):
     def patch_channels(self) -> int:
         """Latent values of a token (64 in the paper, Fig. 8)."""
         return self.latent_channels * prod(self.patch)
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of what the model reads: the noisy latent's, then those it is shown."""
+        return self.latent_channels + self.condition_channels
 
     @property
     def max_latent_shape(self) -> VideoShape:
@@ -89,6 +97,33 @@ class VideoDiTConfig(ArchConfig):
                 )
             tokens.append(extent // side)
         return VideoShape(*tokens)
+
+
+class UpsamplerConfig(VideoDiTConfig):
+    """Sizes of a spatial upsampler (section 3.1.5): a video transformer that is shown the enlarged video.
+
+    Its position table along time is as long as its window: longer latents go through in several.
+
+    Args:
+        factor: rows and columns that it makes of one.
+    """
+
+    condition_channels: int = Field(default=16, ge=1, le=256)
+    factor: int = Field(default=2, ge=2, le=8)
+
+    @model_validator(mode="after")
+    def _shown_are_latents(self) -> Self:
+        if self.condition_channels != self.latent_channels:
+            raise ValueError(
+                f"condition_channels must be those of a latent, {self.latent_channels}, "
+                f"not {self.condition_channels}"
+            )
+        return self
+
+    @property
+    def window(self) -> int:
+        """Latent frames that go through together (14 in the paper)."""
+        return self.max_latent_shape.frames
 
 
 # Widths of the three encoders from Fig. 8.
@@ -138,3 +173,32 @@ def preset(name: str) -> VideoDiTConfig:
     if name not in _PRESETS:
         raise ValueError(f"no video transformer preset is called {name!r}; there are {', '.join(_PRESETS)}")
     return _PRESETS[name]
+
+
+_UPSAMPLER_PRESETS = {
+    # "7B parameters" and clips of 14 frames are all that is printed; the sizes are ours. Tables for 1920
+    # pixels either way: 120 patches of 2 latent rows of 8 pixels.
+    "7b": UpsamplerConfig(
+        width=4096,
+        layers=26,
+        heads=32,
+        mlp_width=10240,
+        text_encoders=_PAPER_ENCODERS,
+        positions=(14, 120, 120),
+    ),
+    # The miniature's transformer, from which its training may start; up to 128 x 128 pixels.
+    "miniature": UpsamplerConfig.model_validate(
+        {**_PRESETS["miniature"].model_dump(), "positions": (14, 8, 8), "condition_channels": 16}
+    ),
+}
+
+
+def upsampler_preset(name: str) -> UpsamplerConfig:
+    """The architecture of a spatial upsampler.
+
+    Raises:
+        ValueError: there is no preset of that name.
+    """
+    if name not in _UPSAMPLER_PRESETS:
+        raise ValueError(f"no upsampler preset is called {name!r}; there are {', '.join(_UPSAMPLER_PRESETS)}")
+    return _UPSAMPLER_PRESETS[name]

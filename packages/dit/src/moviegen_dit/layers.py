@@ -10,12 +10,15 @@ D width, E width of a text encoder, N heads, K channels of a head.
 from __future__ import annotations
 
 import math
+from math import prod
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from moviegen_core import AttentionFn, VideoShape
 from torch import Tensor, nn
+
+from moviegen_dit.config import VideoDiTConfig
 
 EPSILON = 1e-6
 """Under the root of every norm. The paper is silent."""
@@ -63,6 +66,17 @@ def zero_linear(inputs: int, outputs: int) -> nn.Linear:
     """A linear layer without bias that starts at zero, for the ends of branches (adaLN-Zero of DiT)."""
     layer = nn.Linear(inputs, outputs, bias=False)
     nn.init.zeros_(layer.weight)
+    return layer
+
+
+def patch_projection(config: VideoDiTConfig) -> nn.Linear:
+    """Tokens of what the model reads to its width; whatever it is shown besides the noisy latent starts at 0.
+
+    So a model that is shown more starts as the one that is not (section 3.1.5).
+    """
+    layer = nn.Linear(config.input_channels * prod(config.patch), config.width, bias=False)
+    nn.init.normal_(layer.weight, std=config.patch_channels**-0.5)
+    nn.init.zeros_(layer.weight.detach()[:, config.patch_channels :])
     return layer
 
 

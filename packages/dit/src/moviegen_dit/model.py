@@ -21,8 +21,8 @@ from moviegen_dit.layers import (
     Block,
     PromptProjection,
     TimeEmbedding,
-    linear,
     modulated_norm,
+    patch_projection,
     patchify,
     unpatchify,
     zero_linear,
@@ -46,7 +46,7 @@ class VideoDiT(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.patch_in = linear(config.patch_channels, width)
+        self.patch_in = patch_projection(config)
         # Factorized learnable positions, one table an axis (NaViT), shared by all layers.
         self.frame_positions, self.row_positions, self.column_positions = (
             nn.Parameter(nn.init.normal_(torch.empty(length, width), std=_POSITION_DEVIATION))
@@ -92,12 +92,13 @@ class VideoDiT(nn.Module):
         """Velocity of a noisy latent.
 
         Args:
-            x: (B, C, T, H, W) noisy latent.
+            x: (B, C, T, H, W) noisy latent; where the config has `condition_channels`, followed along C by
+                those of the latent that the model is shown.
             t: (B,) times in [0, 1]: 0 is noise, 1 is data.
             conditions: of the same samples, in the same order.
 
         Returns:
-            (B, C, T, H, W).
+            (B, C, T, H, W) of the noisy latent.
 
         Raises:
             ValueError: a size that the patches or the position tables do not fit, or batch sizes differ.
@@ -142,7 +143,7 @@ class VideoDiT(nn.Module):
         return ordered
 
     def _checked(self, x: Tensor, t: Tensor, conditions: PreparedConditions) -> VideoShape:
-        channels = self.config.latent_channels
+        channels = self.config.input_channels
         if x.ndim != 5 or x.shape[1] != channels or 0 in x.shape:
             raise ValueError(f"x must be a non-empty (B, {channels}, T, H, W) tensor, not {tuple(x.shape)}")
         batch = x.shape[0]

@@ -1,4 +1,4 @@
-"""Reading and writing the video transformer's weights."""
+"""Reading and writing the weights of the video transformer and of the spatial upsampler."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import torch
 from moviegen_core import AttentionFn, load_pretrained, locate_pretrained, save_pretrained
 
 from moviegen_dit.attention import sdpa_attention
-from moviegen_dit.config import VideoDiTConfig
+from moviegen_dit.config import UpsamplerConfig, VideoDiTConfig
 from moviegen_dit.model import VideoDiT
+from moviegen_dit.upsampler import SpatialUpsampler
 
 KIND = "dit"
+UPSAMPLER_KIND = "upsampler"
 _WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -50,3 +52,31 @@ def save(model: VideoDiT, folder: Path | str, dtype: torch.dtype | None = None) 
         ValueError: a weight is not finite in `dtype`.
     """
     save_pretrained(model, model.config, folder, kind=KIND, dtype=dtype)
+
+
+def upsampler_from_pretrained(
+    source: Path | str, attention: AttentionFn = sdpa_attention
+) -> SpatialUpsampler:
+    """Read a spatial upsampler in float32 on the CPU, in evaluation mode.
+
+    Args:
+        source: a folder, or a Hub id.
+
+    Raises:
+        ValueError: there are no such weights, or they are damaged.
+    """
+    return load_pretrained(
+        locate(source),
+        kind=UPSAMPLER_KIND,
+        config_type=UpsamplerConfig,
+        build=lambda config: SpatialUpsampler(config, attention),
+    )
+
+
+def save_upsampler(upsampler: SpatialUpsampler, folder: Path | str, dtype: torch.dtype | None = None) -> None:
+    """Write a spatial upsampler's weights and architecture to a folder.
+
+    Raises:
+        ValueError: a weight is not finite in `dtype`.
+    """
+    save_pretrained(upsampler, upsampler.config, folder, kind=UPSAMPLER_KIND, dtype=dtype)

@@ -2,6 +2,7 @@
 
 from moviegen_tae.config import TAEConfig, preset
 from moviegen_tae.discriminator import PatchDiscriminator, adaptive_weight, hinge_loss
+from moviegen_tae.framewise import FrameWise
 from moviegen_tae.inflate import inflate, inflate_pretrained
 from moviegen_tae.linear import LinearCode, principal_components
 from moviegen_tae.losses import PerceptualFn, TAELoss, TAELossParts, TAELossWeights, outlier_penalty
@@ -12,6 +13,7 @@ from moviegen_tae.weights import from_pretrained, locate, save
 
 __all__ = [
     "TAE",
+    "FrameWise",
     "LinearCode",
     "PatchDiscriminator",
     "PerceptualFn",

@@ -12,7 +12,7 @@ import moviegen_tae
 import torch
 from moviegen_core import ArchConfig, VideoShape, weights_hash
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from moviegen_runtime.data.latents import ShardedLatents
 from moviegen_runtime.training.batches import Interleaved
@@ -20,7 +20,10 @@ from moviegen_runtime.training.clips import collate_clips, open_clips
 from moviegen_runtime.training.dit_module import DiTModule, LatentTexts, collate_latents
 from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.recipe import DiTRecipe, ImageLatents, LatentData, TAERecipe
+from moviegen_runtime.training.recipes import AnyRecipe
 from moviegen_runtime.training.tae_module import TAEModule
+from moviegen_runtime.training.upsampler_module import UpsamplerModule
+from moviegen_runtime.training.upsampler_recipe import UpsamplerRecipe
 
 ConfigT = TypeVar("ConfigT", bound=ArchConfig)
 
@@ -42,7 +45,7 @@ class Training:
     interleaved: Interleaved[Any] | None = None
 
 
-def build_training(recipe: TAERecipe | DiTRecipe) -> Training:
+def build_training(recipe: AnyRecipe) -> Training:
     """Everything that is trained and trained on; the first weights depend on the recipe's seed alone.
 
     Raises:
@@ -50,7 +53,22 @@ def build_training(recipe: TAERecipe | DiTRecipe) -> Training:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return _build_tae(recipe) if isinstance(recipe, TAERecipe) else _build_dit(recipe)
+        if isinstance(recipe, TAERecipe):
+            return _build_tae(recipe)
+        return _build_dit(recipe) if isinstance(recipe, DiTRecipe) else _build_upsampler(recipe)
+
+
+def new_model(recipe: AnyRecipe) -> nn.Module:
+    """The model of a recipe with new weights.
+
+    Raises:
+        ValueError: there is no such preset, or a changed field is unknown or out of its range.
+    """
+    if isinstance(recipe, TAERecipe):
+        return moviegen_tae.TAE(tae_config(recipe))
+    if isinstance(recipe, DiTRecipe):
+        return moviegen_dit.VideoDiT(dit_config(recipe))
+    return moviegen_dit.SpatialUpsampler(upsampler_config(recipe))
 
 
 def tae_config(recipe: TAERecipe) -> moviegen_tae.TAEConfig:
@@ -69,6 +87,15 @@ def dit_config(recipe: DiTRecipe) -> moviegen_dit.VideoDiTConfig:
         ValueError: there is no such preset, or a changed field is unknown or out of its range.
     """
     return _changed(moviegen_dit.preset(recipe.preset), recipe.architecture)
+
+
+def upsampler_config(recipe: UpsamplerRecipe) -> moviegen_dit.UpsamplerConfig:
+    """The architecture of a recipe.
+
+    Raises:
+        ValueError: there is no such preset, or a changed field is unknown or out of its range.
+    """
+    return _changed(moviegen_dit.upsampler_preset(recipe.preset), recipe.architecture)
 
 
 def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
@@ -95,6 +122,10 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
         tae = moviegen_tae.from_pretrained(folder)
         if tae.config == wanted:
             return tae.state_dict(), None
+    elif isinstance(module, UpsamplerModule):
+        upsampler = moviegen_dit.upsampler_from_pretrained(folder)
+        if upsampler.config == wanted:
+            return upsampler.state_dict(), None
     else:
         dit = moviegen_dit.from_pretrained(folder)
         if dit.config == wanted:
@@ -124,6 +155,14 @@ def _build_dit(recipe: DiTRecipe) -> Training:
     images = None if recipe.images is None else _open_images(recipe.images, config, source)
     module = DiTModule(config, recipe, source)
     return Training(module, len(source) - held_out, collate_latents(source), images)
+
+
+def _build_upsampler(recipe: UpsamplerRecipe) -> Training:
+    if recipe.data is None:
+        raise ValueError("the recipe names no clips: give --set data.shards=FOLDER or --set data.source=NAME")
+    source = open_clips(recipe.data)
+    module = UpsamplerModule(upsampler_config(recipe), recipe, source)
+    return Training(module, len(source), collate_clips(source))
 
 
 def _open_images(

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from moviegen_dit import VideoDiT
-from moviegen_tae import TAE
 
-from moviegen_runtime.training.build import dit_config, tae_config
-from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+from moviegen_runtime.training.build import new_model
 from moviegen_runtime.training.recipe_file import load_recipe
+from moviegen_runtime.training.recipes import AnyRecipe
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class RecipeFacts:
         nominal: what the paper says of it; None where the recipe is not of the paper.
     """
 
-    recipe: TAERecipe | DiTRecipe
+    recipe: AnyRecipe
     parameters: int
     nominal: int | None
 
@@ -48,7 +46,7 @@ def check_recipe(path: Path) -> RecipeFacts:
     """
     recipe = load_recipe(path)
     with torch.device("meta"):
-        model = TAE(tae_config(recipe)) if isinstance(recipe, TAERecipe) else VideoDiT(dit_config(recipe))
+        model = new_model(recipe)
     parameters = sum(p.numel() for p in model.parameters())
     return RecipeFacts(recipe, parameters, recipe.published.parameters if recipe.published else None)
 

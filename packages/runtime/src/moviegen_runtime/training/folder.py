@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from moviegen_core import replacing
 
-from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
 from moviegen_runtime.training.recipe_file import first_difference, load_recipe, save_recipe
+from moviegen_runtime.training.recipes import AnyRecipe
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RunFolder:
     def preview(self) -> Path:
         return self.root / "preview.png"
 
-    def open(self, recipe: TAERecipe | DiTRecipe) -> int:
+    def open(self, recipe: AnyRecipe) -> int:
         """Make the folder, or check that it belongs to this recipe.
 
         Returns:

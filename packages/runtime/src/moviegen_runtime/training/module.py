@@ -15,7 +15,7 @@ from moviegen_runtime.training.batches import StepBatch
 from moviegen_runtime.training.ema import MovingAverage
 from moviegen_runtime.training.optimizer import MuonWithAdamW, build_optimizer
 from moviegen_runtime.training.randomness import generator
-from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+from moviegen_runtime.training.recipes import AnyRecipe
 from moviegen_runtime.training.schedule import rate_factor
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
@@ -32,7 +32,7 @@ class TrainingModule(L.LightningModule, Generic[ModelT]):
         recipe: how.
     """
 
-    def __init__(self, model: ModelT, recipe: TAERecipe | DiTRecipe) -> None:
+    def __init__(self, model: ModelT, recipe: AnyRecipe) -> None:
         super().__init__()
         self.recipe = recipe
         self.model = model

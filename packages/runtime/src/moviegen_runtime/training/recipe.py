@@ -125,7 +125,7 @@ class Published(Section):
             )
 
 
-class _Recipe(Section):
+class ModelRecipe(Section):
     """What recipes of every model have.
 
     Args:
@@ -267,7 +267,7 @@ class TAEValidation(Section):
     num_clips: _Count = 64
 
 
-class TAERecipe(_Recipe):
+class TAERecipe(ModelRecipe):
     """Training of the temporal autoencoder.
 
     Args:
@@ -331,7 +331,7 @@ class DiTValidation(Section):
     num_samples: _Count = 256
 
 
-class DiTRecipe(_Recipe):
+class DiTRecipe(ModelRecipe):
     """Training of the video transformer on cached latents.
 
     Args:
@@ -353,6 +353,3 @@ class DiTRecipe(_Recipe):
         if self.compile and self.images is not None:
             raise ValueError("compile is for one shape, and images have another: leave one of them out")
         return self
-
-
-Recipe = Annotated[TAERecipe | DiTRecipe, Field(discriminator="model")]

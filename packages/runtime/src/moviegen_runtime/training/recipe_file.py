@@ -10,20 +10,23 @@ import yaml
 from moviegen_core import replacing
 from pydantic import TypeAdapter, ValidationError
 
-from moviegen_runtime.training.recipe import DiTRecipe, Recipe, TAERecipe
+from moviegen_runtime.training.recipes import AnyRecipe, Recipe
 
 MAX_RECIPE_BYTES = 1 << 16
 _MAX_DEPTH = 16
-_ADAPTER: TypeAdapter[TAERecipe | DiTRecipe] = TypeAdapter(Recipe)
+_ADAPTER: TypeAdapter[AnyRecipe] = TypeAdapter(Recipe)
 
-_KINDS = {"model": ("tae", "dit"), "perceptual_features.kind": ("efficientnet_lite0", "vgg_lpips")}
+_KINDS = {
+    "model": ("tae", "dit", "upsampler"),
+    "perceptual_features.kind": ("efficientnet_lite0", "vgg_lpips"),
+}
 """The keys that decide which further keys there are, and their values."""
 
 LENGTH_KEYS = ("steps", "log_steps", "checkpoint_minutes", "validation", "statistics_clips", "data.tae")
 """What may change between two legs of one run: length and what is looked at, nothing that is learned."""
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> TAERecipe | DiTRecipe:
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     """Read a recipe and apply overrides.
 
     Args:
@@ -38,7 +41,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> TAERecipe | DiTRec
     return validate_recipe(content, str(path))
 
 
-def validate_recipe(content: object, where: str) -> TAERecipe | DiTRecipe:
+def validate_recipe(content: object, where: str) -> AnyRecipe:
     """The recipe of parsed YAML.
 
     Raises:
@@ -50,13 +53,13 @@ def validate_recipe(content: object, where: str) -> TAERecipe | DiTRecipe:
         raise ValueError(f"{where}: {_sentence(error)}") from error
 
 
-def save_recipe(recipe: TAERecipe | DiTRecipe, path: Path) -> None:
+def save_recipe(recipe: AnyRecipe, path: Path) -> None:
     """Write every key of a recipe, defaults included, so that later defaults cannot change it."""
     with replacing(path) as aside:
         aside.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
 
 
-def first_difference(saved: TAERecipe | DiTRecipe, given: TAERecipe | DiTRecipe) -> str | None:
+def first_difference(saved: AnyRecipe, given: AnyRecipe) -> str | None:
     """The first dotted key in which two recipes would learn differently; None if there is none."""
     ours, theirs = (dict(_leaves(recipe.model_dump(mode="json"))) for recipe in (saved, given))
     for key in [*ours, *(key for key in theirs if key not in ours)]:

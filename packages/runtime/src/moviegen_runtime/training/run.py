@@ -20,7 +20,7 @@ from moviegen_runtime.training.callbacks import Legs, TrainingLog, Validation
 from moviegen_runtime.training.console import StatusLine
 from moviegen_runtime.training.folder import RunFolder
 from moviegen_runtime.training.module import TrainingModule
-from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+from moviegen_runtime.training.recipes import AnyRecipe
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ class Machine:
         return "cuda"
 
 
-def train(
-    recipe: TAERecipe | DiTRecipe, out: Path, machine: Machine | None = None, init: Path | None = None
-) -> bool:
+def train(recipe: AnyRecipe, out: Path, machine: Machine | None = None, init: Path | None = None) -> bool:
     """Train, or go on with training, in a folder.
 
     Args:
@@ -118,7 +116,7 @@ def _beginning(folder: RunFolder, module: TrainingModule[Any], done: int, init: 
 
 
 def _trainer(
-    recipe: TAERecipe | DiTRecipe, machine: Machine, folder: RunFolder, callbacks: list[L.Callback]
+    recipe: AnyRecipe, machine: Machine, folder: RunFolder, callbacks: list[L.Callback]
 ) -> L.Trainer:
     return L.Trainer(
         accelerator=machine.accelerator(),

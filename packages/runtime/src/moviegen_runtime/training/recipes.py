@@ -1,0 +1,13 @@
+"""Recipes of every model. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+from moviegen_runtime.training.upsampler_recipe import UpsamplerRecipe
+
+AnyRecipe = TAERecipe | DiTRecipe | UpsamplerRecipe
+Recipe = Annotated[AnyRecipe, Field(discriminator="model")]
