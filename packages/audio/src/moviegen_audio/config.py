@@ -1,4 +1,4 @@
-"""Architecture of the codec and its presets (paper, section 6.1.1)."""
+"""Architectures of the codec and of the transformer, and their presets (paper, section 6.1)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from math import prod
 from typing import Annotated, Self
 
 from moviegen_core import ArchConfig
+from moviegen_dit import TextEncoderSpec
 from pydantic import Field, model_validator
 
 _Rate = Annotated[int, Field(ge=2, le=64)]
@@ -78,3 +79,76 @@ def codec_preset(name: str) -> AudioCodecConfig:
     if name not in _CODECS:
         raise ValueError(f"no codec preset is called {name!r}; there are {', '.join(_CODECS)}")
     return _CODECS[name]
+
+
+class AudioDiTConfig(ArchConfig):
+    """Sizes of an audio transformer.
+
+    Args:
+        width: of the residual stream; `heads` times an even number.
+        layers: number of blocks.
+        heads: of self-attention and of cross-attention, with width / heads channels each.
+        mlp_width: hidden width of the feed-forward.
+        text_encoder: whose token states it attends to.
+        video_width: width of the features of a video frame.
+        latent_channels: channels of the codec's latent.
+        frame_rate: latent frames a second.
+    """
+
+    width: int = Field(ge=2, le=16384)
+    layers: int = Field(ge=1, le=128)
+    heads: int = Field(ge=1, le=256)
+    mlp_width: int = Field(ge=1, le=65536)
+    text_encoder: TextEncoderSpec
+    video_width: int = Field(ge=1, le=16384)
+    latent_channels: int = Field(ge=1, le=1024)
+    frame_rate: float = Field(default=25.0, gt=0, le=1000)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"width must be heads times an even number: {self.width} is not, for {self.heads} heads"
+            )
+        return self
+
+
+def _paper(width: int, layers: int, heads: int) -> AudioDiTConfig:
+    return AudioDiTConfig(
+        width=width,
+        layers=layers,
+        heads=heads,
+        mlp_width=4 * width,
+        text_encoder=TextEncoderSpec(name="t5", width=768),  # T5-base; Fig. 28 prints 756
+        video_width=1024,  # Long-prompt MetaCLIP, Fig. 28
+        latent_channels=128,
+    )
+
+
+_TRANSFORMERS = {
+    "13b": _paper(width=4608, layers=36, heads=36),  # section 6.1.2, where heads are not printed
+    "3b": _paper(width=2560, layers=28, heads=20),  # the paper names the size only; ours
+    "300m": _paper(width=1024, layers=18, heads=8),  # ours; the paper's is of another architecture
+    # Ours: for latents of the miniature codec, in 18 MB.
+    "miniature": AudioDiTConfig(
+        width=256,
+        layers=8,
+        heads=4,
+        mlp_width=1024,
+        text_encoder=TextEncoderSpec(name="minilm", width=384),
+        video_width=128,
+        latent_channels=32,
+    ),
+}
+
+
+def dit_preset(name: str) -> AudioDiTConfig:
+    """The architecture of a published or shipped audio transformer.
+
+    Raises:
+        ValueError: there is no preset of that name.
+    """
+    if name not in _TRANSFORMERS:
+        known = ", ".join(_TRANSFORMERS)
+        raise ValueError(f"no audio transformer preset is called {name!r}; there are {known}")
+    return _TRANSFORMERS[name]

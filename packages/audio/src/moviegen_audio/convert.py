@@ -23,7 +23,6 @@ from torch import Tensor
 from moviegen_audio.codec import AudioCodec
 from moviegen_audio.config import AudioCodecConfig
 
-_SAMPLE_RATE = 48_000
 _WATERMARK = re.compile(
     r"decoder\.(model\.\d+\.block\.(2|3|6|7|10|11)\.|wm_model\.(?!encoder_block\.pre\.[01]\.))"
 )
@@ -31,7 +30,7 @@ _WATERMARK = re.compile(
 _PARTS = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 
 
-def convert_dacvae(state_dict: Mapping[str, Tensor], sample_rate: int = _SAMPLE_RATE) -> AudioCodec:
+def convert_dacvae(state_dict: Mapping[str, Tensor], sample_rate: int = 48_000) -> AudioCodec:
     """The codec of a DAC-VAE's tensors.
 
     Args:
