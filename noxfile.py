@@ -246,10 +246,22 @@ def inflate(session: nox.Session) -> None:
 def codec(session: nox.Session) -> None:
     """Codec, losses and discriminators agree with descript-audio-codec, which no other session has."""
     sync(session, "--package", distribution("audio"), "--group", "test")
-    # uv applies the pins in every folder of the workspace, and the peer excludes some of them.
-    with tempfile.TemporaryDirectory() as outside, session.chdir(outside):
-        session.install("--quiet", DAC)
+    install_dac(session)
     pytest(session, str(PROJECTS["audio"] / "peer_tests"))
+
+
+def install_dac(session: nox.Session, *others: str) -> None:
+    """Install descript-audio-codec away from the workspace, whose pins uv applies in every folder of it."""
+    with tempfile.TemporaryDirectory() as outside, session.chdir(outside):
+        session.install("--quiet", DAC, *others)  # it excludes some of the pins
+
+
+@nox.session(name="bench-codec")
+def bench_codec(session: nox.Session) -> None:
+    """Not a check: speed and memory of the codec beside peers, into benchmarks/results and the docs."""
+    sync(session, "--package", distribution("audio"))
+    install_dac(session, DIFFUSERS)
+    session.run("python", "benchmarks/audio_codec.py", "--write", *session.posargs)
 
 
 @nox.session(name="bench-tae")

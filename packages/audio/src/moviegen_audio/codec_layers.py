@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 _EPSILON = 1e-9  # beside Snake's frequency, as in DAC
 _UNIT_KERNEL = 7
 _DILATIONS = (1, 3, 9)
-_VALUES_ON_CPU = 2**18  # a window in single precision fits a core's cache, with what is computed of it
+_VALUES_ON_CPU = 2**19  # 2 MB in single precision, of all sizes among the fastest
 _VALUES_ELSEWHERE = 2**26
 
 
@@ -229,10 +229,10 @@ class Upsample(Layer):
         self.values = max(inputs, rate * outputs)
 
     def kernels(self) -> tuple[Tensor, ...]:
-        weight_IOK = self.conv.weight
+        weight_OKI = self.conv.weight.permute(1, 2, 0)
         # Where the first half of one input's outputs lies, the second half of the input's before it does.
-        halves_IO2R = weight_IOK.reshape(*weight_IOK.shape[:2], 2, self.rate).flip(2)
-        kernel = halves_IO2R.permute(1, 3, 0, 2).flatten(0, 1).contiguous()
+        first_ORI, second_ORI = weight_OKI[:, : self.rate], weight_OKI[:, self.rate :]
+        kernel = torch.stack([second_ORI, first_ORI], dim=-1).flatten(0, 1)
         return kernel, self.conv.bias.repeat_interleave(self.rate)
 
     def window(self, x_BCN: Tensor, *kernels: Tensor) -> Tensor:
