@@ -64,9 +64,11 @@ class _Normed(nn.Module):
     def __init__(self, shape: tuple[int, int, int], outputs: int, fan_in: int) -> None:
         super().__init__()
         self.weight_v = nn.Parameter(nn.init.uniform_(torch.empty(shape), -(fan_in**-0.5), fan_in**-0.5))
-        # As long as its slice is, so that a new kernel is `weight_v` itself.
-        self.weight_g = nn.Parameter(_lengths(self.weight_v.detach()))
+        self.weight_g = nn.Parameter(torch.ones(shape[0], 1, 1))
         self.bias = nn.Parameter(torch.zeros(outputs))
+        if not self.weight_v.is_meta:  # where lengths are nothing, and PyTorch would import its compiler
+            # As long as its slice is, so that a new kernel is `weight_v` itself.
+            self.weight_g.data.copy_(_lengths(self.weight_v.detach()))
 
     @property
     def weight(self) -> Tensor:
