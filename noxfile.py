@@ -7,6 +7,7 @@ made of hard links into uv's cache, from the one resolution that the pins fix. N
 from __future__ import annotations
 
 import shutil
+import tempfile
 import tomllib
 import zipfile
 from email import message_from_string
@@ -25,6 +26,7 @@ MODULE_NAMES = "pillow=PIL,pyyaml=yaml,resvg-py=resvg_py,flash-attn-4=flash_attn
 
 # Peers: never in a workspace group, whose one resolution would carry what they pin.
 DIFFUSERS = "diffusers==0.42.1"
+DAC = "descript-audio-codec==1.0.0"
 MATPLOTLIB = "matplotlib>=3.10"
 
 nox.needs_version = ">=2026.1"
@@ -33,7 +35,7 @@ nox.options.reuse_venv = "yes"
 nox.options.error_on_external_run = True
 nox.options.sessions = [
     *("lint", "layers", "pins", "deps", "api", "types", "docs", "ranges", "recipes"),
-    *("wheel", "test", "inflate", "house"),
+    *("wheel", "test", "inflate", "codec", "house"),
 ]
 
 
@@ -238,6 +240,28 @@ def inflate(session: nox.Session) -> None:
     sync(session, "--package", distribution("tae"), "--group", "test")
     session.install("--quiet", DIFFUSERS)
     pytest(session, str(PROJECTS["tae"] / "peer_tests"))
+
+
+@nox.session
+def codec(session: nox.Session) -> None:
+    """Codec, losses and discriminators agree with descript-audio-codec, which no other session has."""
+    sync(session, "--package", distribution("audio"), "--group", "test")
+    install_dac(session)
+    pytest(session, str(PROJECTS["audio"] / "peer_tests"))
+
+
+def install_dac(session: nox.Session, *others: str) -> None:
+    """Install descript-audio-codec away from the workspace, whose pins uv applies in every folder of it."""
+    with tempfile.TemporaryDirectory() as outside, session.chdir(outside):
+        session.install("--quiet", DAC, *others)  # it excludes some of the pins
+
+
+@nox.session(name="bench-codec")
+def bench_codec(session: nox.Session) -> None:
+    """Not a check: speed and memory of the codec beside peers, into benchmarks/results and the docs."""
+    sync(session, "--package", distribution("audio"))
+    install_dac(session, DIFFUSERS)
+    session.run("python", "benchmarks/audio_codec.py", "--write", *session.posargs)
 
 
 @nox.session(name="bench-tae")

@@ -9,7 +9,16 @@ from importlib import import_module
 
 import pytest
 import torch
-from moviegen_core import AttentionFn, TextEncoder, VideoAutoencoder, VideoClip, VideoShape
+from moviegen_audio import AudioCodec, codec_preset
+from moviegen_core import (
+    AttentionFn,
+    AudioAutoencoder,
+    AudioClip,
+    TextEncoder,
+    VideoAutoencoder,
+    VideoClip,
+    VideoShape,
+)
 from moviegen_dit import VideoDiT, sdpa_attention
 from moviegen_tae import TAE, TAEConfig
 from projects import PACKAGES, Project
@@ -62,6 +71,17 @@ def test_the_autoencoder_is_one() -> None:
     assert latent.values.shape[1] == tae.latent_channels
     assert latent.clip_shape == clip.shape == decoded.shape == VideoShape(13, 16, 16)
     assert decoded.fps == clip.fps
+
+
+def test_the_codec_is_an_autoencoder_of_sound() -> None:
+    codec: AudioAutoencoder = AudioCodec(codec_preset("miniature"))
+    assert members(AudioAutoencoder) <= set(dir(codec))
+    clip = AudioClip(torch.zeros(1, 2, 1000), codec.sample_rate)
+    with torch.no_grad():
+        latent = codec.encode(clip)
+        decoded = codec.decode(latent)
+    assert latent.values.shape == (1, codec.latent_channels, -(-1000 // codec.hop))
+    assert (decoded.num_samples, decoded.sample_rate) == (clip.num_samples, clip.sample_rate)
 
 
 def test_the_default_attention_is_one() -> None:

@@ -9,7 +9,15 @@ from importlib.metadata import version
 import pytest
 from projects import PACKAGES, PROJECTS, ROOT, Project, numbers
 
-MODEL_PACKAGES_MAY_NEED = {"einops", "moviegen-core", "pydantic", "safetensors", "torch", "triton"}
+MODEL_PACKAGES_MAY_NEED = {
+    "einops",
+    "moviegen-core",
+    "moviegen-dit",
+    "pydantic",
+    "safetensors",
+    "torch",
+    "triton",
+}
 each_project = pytest.mark.parametrize("project", PROJECTS, ids=str)
 
 

@@ -16,6 +16,7 @@ PAGES = [
     for page in (
         "autoencoder/clips.md",
         "autoencoder/tiling.md",
+        "sound/codec.md",
         "transformer/kernels.md",
         "transformer/positions.md",
         "transformer/text.md",

@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from moviegen_core import Stride, TextContext, VideoClip, VideoLatent, VideoShape
+from moviegen_core import AudioClip, AudioLatent, Stride, TextContext, VideoClip, VideoLatent, VideoShape
 
 STRIDE = Stride(8, 8, 8)
 
@@ -105,3 +105,39 @@ def test_a_context_counts_its_real_tokens() -> None:
 def test_a_context_refuses(embeddings: torch.Tensor, mask: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TextContext(embeddings, mask, "minilm")
+
+
+def test_a_sound_knows_its_length_and_does_not_clamp() -> None:
+    samples = torch.full((2, 6, 12000), 1.5)
+    clip = AudioClip(samples, sample_rate=48000)
+    assert (clip.batch, clip.num_samples, clip.seconds) == (2, 12000, 0.25)
+    assert torch.equal(clip.samples, samples)
+    assert clip.to("cpu", torch.float64).samples.dtype == torch.float64
+
+
+@pytest.mark.parametrize("shape", [(1, 48000), (1, 0, 48000), (1, 2, 0), (1, 1, 1, 5)])
+def test_a_sound_is_three_dimensional_and_not_empty(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"non-empty \(B, C, N\)"):
+        AudioClip(torch.zeros(shape), 48000)
+
+
+def test_samples_in_integers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"floating point, not torch\.int16"):
+        AudioClip(torch.zeros(1, 1, 5, dtype=torch.int16), 48000)
+
+
+@pytest.mark.parametrize("rate", [0, -48000, 44.1, True])
+def test_a_sample_rate_is_a_positive_integer(rate: int) -> None:
+    with pytest.raises(ValueError, match="sample_rate must be a positive integer"):
+        AudioClip(torch.zeros(1, 1, 5), rate)
+    with pytest.raises(ValueError, match="sample_rate must be a positive integer"):
+        AudioLatent(torch.zeros(1, 4, 1), 1920, 1920, rate)
+
+
+@pytest.mark.parametrize("num_samples", [1920, 3841, 0])
+def test_a_sound_latent_stands_for_a_length_that_fits(num_samples: int) -> None:
+    values = torch.zeros(1, 128, 2)
+    assert AudioLatent(values, 1920, 1921, 48000).frame_rate == 25.0
+    assert AudioLatent(values, 1920, 3840, 48000).batch == 1
+    with pytest.raises(ValueError, match="cannot stand for"):
+        AudioLatent(values, 1920, num_samples, 48000)

@@ -2,14 +2,17 @@
 
 from moviegen_core.config import ArchConfig
 from moviegen_core.files import replacing
-from moviegen_core.protocols import AttentionFn, TextEncoder, VideoAutoencoder
+from moviegen_core.protocols import AttentionFn, AudioAutoencoder, TextEncoder, VideoAutoencoder
 from moviegen_core.shapes import Stride, VideoShape
-from moviegen_core.values import TextContext, VideoClip, VideoLatent
+from moviegen_core.values import AudioClip, AudioLatent, TextContext, VideoClip, VideoLatent
 from moviegen_core.weights import load_pretrained, locate_pretrained, save_pretrained, weights_hash
 
 __all__ = [
     "ArchConfig",
     "AttentionFn",
+    "AudioAutoencoder",
+    "AudioClip",
+    "AudioLatent",
     "Stride",
     "TextContext",
     "TextEncoder",

@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from moviegen_core.shapes import Stride
-from moviegen_core.values import TextContext, VideoClip, VideoLatent
+from moviegen_core.values import AudioClip, AudioLatent, TextContext, VideoClip, VideoLatent
 
 
 class VideoAutoencoder(Protocol):
@@ -30,6 +30,33 @@ class VideoAutoencoder(Protocol):
 
     def decode(self, latent: VideoLatent) -> VideoClip:
         """The clip of a latent, unclamped, without spurious frames at its end."""
+        ...
+
+
+class AudioAutoencoder(Protocol):
+    """Maps sounds to latents and back."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of the sounds that it reads and makes."""
+        ...
+
+    @property
+    def hop(self) -> int:
+        """Samples that a latent frame stands for."""
+        ...
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latent."""
+        ...
+
+    def encode(self, clip: AudioClip) -> AudioLatent:
+        """The normalised posterior mean of a clip."""
+        ...
+
+    def decode(self, latent: AudioLatent) -> AudioClip:
+        """The clip of a latent, without spurious samples at its end."""
         ...
 
 

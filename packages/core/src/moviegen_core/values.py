@@ -1,6 +1,6 @@
 """Values that packages hand to each other, checked once when they are built.
 
-Legend: B batch, C channels, T frames, H rows, W columns, S tokens, D width.
+Legend: B batch, C channels, T frames, H rows, W columns, N samples of sound, S tokens, D width.
 """
 
 from __future__ import annotations
@@ -105,6 +105,98 @@ class VideoLatent:
         return replace(self.stride.clip(self.shape), frames=self.num_frames)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> VideoLatent:
+        """The same latents on another device, or in another dtype."""
+        return replace(self, values=self.values.to(device=device, dtype=dtype))
+
+
+def _check_sound_tensor(name: str, layout: str, tensor: Tensor) -> None:
+    if tensor.ndim != 3 or 0 in tensor.shape:
+        raise ValueError(f"{name} must be a non-empty {layout} tensor, not {tuple(tensor.shape)}")
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name} must be floating point, not {tensor.dtype}")
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, not {value!r}")
+
+
+@dataclass(frozen=True)
+class AudioClip:
+    """A batch of sounds of one length, number of channels and sample rate.
+
+    Args:
+        samples: (B, C, N) in floating point. Nominal range [-1, 1]; it is not enforced.
+        sample_rate: samples a second of each channel.
+
+    Raises:
+        ValueError: wrong rank, empty, not floating point, or a sample rate that is not a positive integer.
+    """
+
+    samples: Tensor
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        _check_sound_tensor("samples", "(B, C, N)", self.samples)
+        _check_count("sample_rate", self.sample_rate)
+
+    @property
+    def batch(self) -> int:
+        return self.samples.shape[0]
+
+    @property
+    def num_samples(self) -> int:
+        """Length of each channel."""
+        return self.samples.shape[2]
+
+    @property
+    def seconds(self) -> float:
+        return self.num_samples / self.sample_rate
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> AudioClip:
+        """The same sounds on another device, or in another dtype."""
+        return replace(self, samples=self.samples.to(device=device, dtype=dtype))
+
+
+@dataclass(frozen=True)
+class AudioLatent:
+    """A batch of latents of sounds, with what is needed to get back to a clip of the right length.
+
+    Args:
+        values: (B, C, T), normalised per channel to about mean 0 and deviation 1.
+        hop: samples that a latent frame stands for.
+        num_samples: length of the clip in samples; a decoder drops what it makes beyond it.
+        sample_rate: samples a second of the clip.
+
+    Raises:
+        ValueError: wrong rank, empty, not floating point, or a length that these latents cannot stand for.
+    """
+
+    values: Tensor
+    hop: int
+    num_samples: int
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        _check_sound_tensor("values", "(B, C, T)", self.values)
+        _check_count("hop", self.hop)
+        _check_count("sample_rate", self.sample_rate)
+        frames = self.values.shape[2]
+        if not (frames - 1) * self.hop < self.num_samples <= frames * self.hop:
+            raise ValueError(
+                f"{frames} latent frames of {self.hop} samples cannot stand for {self.num_samples} samples"
+            )
+
+    @property
+    def batch(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def frame_rate(self) -> float:
+        """Latent frames a second."""
+        return self.sample_rate / self.hop
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> AudioLatent:
         """The same latents on another device, or in another dtype."""
         return replace(self, values=self.values.to(device=device, dtype=dtype))
 

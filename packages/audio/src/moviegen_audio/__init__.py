@@ -1,0 +1,60 @@
+"""The sound of Movie Gen: the codec and the audio transformer."""
+
+from moviegen_audio.codec import AudioCodec, AudioPosterior
+from moviegen_audio.conditions import AudioConditions, AudioContext, FrameFeatures
+from moviegen_audio.config import AudioCodecConfig, AudioDiTConfig, codec_preset, dit_preset
+from moviegen_audio.convert import convert_dacvae, convert_dacvae_file
+from moviegen_audio.discriminator import Discriminator
+from moviegen_audio.downmix import downmix
+from moviegen_audio.losses import (
+    AudioCodecLoss,
+    AudioCodecLossParts,
+    AudioCodecLossWeights,
+    adversarial_loss,
+    discriminator_loss,
+    feature_matching_loss,
+)
+from moviegen_audio.masking import AudioMasking, Hidden
+from moviegen_audio.mel import MelDistance, MelSpectrogram, mel_filters
+from moviegen_audio.model import AudioDiT
+from moviegen_audio.sampling import guided, sample
+from moviegen_audio.streaming import decode_stream, encode_stream
+from moviegen_audio.weights import load_codec, load_dit, locate_codec, locate_dit, save_codec, save_dit
+
+__all__ = [
+    "AudioCodec",
+    "AudioCodecConfig",
+    "AudioCodecLoss",
+    "AudioCodecLossParts",
+    "AudioCodecLossWeights",
+    "AudioConditions",
+    "AudioContext",
+    "AudioDiT",
+    "AudioDiTConfig",
+    "AudioMasking",
+    "AudioPosterior",
+    "Discriminator",
+    "FrameFeatures",
+    "Hidden",
+    "MelDistance",
+    "MelSpectrogram",
+    "adversarial_loss",
+    "codec_preset",
+    "convert_dacvae",
+    "convert_dacvae_file",
+    "decode_stream",
+    "discriminator_loss",
+    "dit_preset",
+    "downmix",
+    "encode_stream",
+    "feature_matching_loss",
+    "guided",
+    "load_codec",
+    "load_dit",
+    "locate_codec",
+    "locate_dit",
+    "mel_filters",
+    "sample",
+    "save_codec",
+    "save_dit",
+]

@@ -1,0 +1,118 @@
+"""What the audio transformer is told: a video, and sound that is there already; and what it makes of them.
+
+Legend: B batch, C latent channels, T latent frames of sound, F video frames, E width of their features,
+D width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from moviegen_dit import PreparedConditions
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """Features of every frame of a video.
+
+    Args:
+        values: (B, F, E), as the encoder gives them.
+        fps: frames a second.
+
+    Raises:
+        ValueError: wrong rank, empty, not floating point, or fps not positive.
+    """
+
+    values: Tensor
+    fps: float
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or 0 in self.values.shape or not self.values.is_floating_point():
+            raise ValueError(
+                "features must be a non-empty floating-point (B, F, E) tensor, "
+                f"not {self.values.dtype} {tuple(self.values.shape)}"
+            )
+        if not (math.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"fps must be a positive number, not {self.fps}")
+
+    @property
+    def batch(self) -> int:
+        return self.values.shape[0]
+
+    def resampled(self, frames: int, frame_rate: float) -> Tensor:
+        """(B, T, E): for each frame of sound, the frame that is seen at its middle; the last one stays.
+
+        Our choice: the paper says that features are resampled, and not how.
+        """
+        middles = (torch.arange(frames, dtype=torch.float64) + 0.5) / frame_rate
+        seen = (middles * self.fps).long().clamp(max=self.values.shape[1] - 1)
+        return self.values[:, seen.to(self.values.device)]
+
+
+@dataclass(frozen=True)
+class AudioContext:
+    """Sound that is there already, as latents, and where.
+
+    Args:
+        values: (B, C, T) normalised latents; what is not given may hold anything.
+        given: (B, T) bool, True where sound is there and is to be continued or joined.
+
+    Raises:
+        ValueError: shapes that disagree, or a mask that is not bool.
+    """
+
+    values: Tensor
+    given: Tensor
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or 0 in self.values.shape or not self.values.is_floating_point():
+            raise ValueError(
+                "values must be a non-empty floating-point (B, C, T) tensor, "
+                f"not {self.values.dtype} {tuple(self.values.shape)}"
+            )
+        expected = (self.values.shape[0], self.values.shape[2])
+        if self.given.dtype != torch.bool or self.given.shape != expected:
+            raise ValueError(
+                f"given must be bool of shape {expected}, not {self.given.dtype} {tuple(self.given.shape)}"
+            )
+
+    @property
+    def batch(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def masked(self) -> Tensor:
+        """(B, C, T): the latents, and 0 where nothing is given."""
+        return self.values.masked_fill(~self.given[:, None], 0.0)
+
+
+@dataclass(frozen=True)
+class AudioConditions:
+    """All that is computed once a sample, and used at every solver step.
+
+    `AudioDiT.prepare` makes it; it belongs to the weights that made it.
+
+    Args:
+        text: keys and values of the text in every layer.
+        video: (B, T, D) what the video adds to each frame of sound.
+        context: (B, C, T) latents that are given, and 0 elsewhere.
+    """
+
+    text: PreparedConditions
+    video: Tensor
+    context: Tensor
+
+    @property
+    def batch(self) -> int:
+        return self.text.batch
+
+    def joined(self, other: AudioConditions) -> AudioConditions:
+        """One batch of this one's samples, then the other's, of as many frames."""
+        return AudioConditions(
+            self.text.joined(other.text),
+            torch.cat([self.video, other.video]),
+            torch.cat([self.context, other.context]),
+        )
