@@ -142,7 +142,7 @@ def jobs(generation: int) -> Iterator[tuple[str, torch.dtype, Launch]]:
         for channels in (64, 96, 128):
             for launch in attention(generation, dtype, channels):
                 yield f"attention {launch.kernel.__name__}, K = {channels}", dtype, launch
-        for width in (1536, 6144):
+        for width in (1536, 3072, 6144):
             for launch in fused(dtype, width):
                 yield f"{launch.kernel.__name__}, D = {width}", dtype, launch
 
