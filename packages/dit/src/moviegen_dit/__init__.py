@@ -1,7 +1,7 @@
 """Flow matching and the video transformer of Movie Gen."""
 
-from moviegen_dit.attention import sdpa_attention
-from moviegen_dit.backends import AttentionKind, resolve_attention
+from moviegen_dit.attention import PackedAttentionFn, sdpa_attention, sdpa_packed_attention
+from moviegen_dit.backends import AttentionKind, resolve_attention, resolve_packed_attention
 from moviegen_dit.conditions import PreparedConditions
 from moviegen_dit.config import TextEncoderSpec, VideoDiTConfig, preset
 from moviegen_dit.flow import FlowPath, FlowSample, logit_normal
@@ -27,6 +27,7 @@ __all__ = [
     "Linear",
     "LinearQuadratic",
     "Method",
+    "PackedAttentionFn",
     "PreparedConditions",
     "Schedule",
     "StepCallback",
@@ -43,6 +44,8 @@ __all__ = [
     "logit_normal",
     "preset",
     "resolve_attention",
+    "resolve_packed_attention",
     "save",
     "sdpa_attention",
+    "sdpa_packed_attention",
 ]

@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError:
     triton = tl = None
 
-EXTENTS = ("queries", "keys", "heads", "rows")
+EXTENTS = ("queries", "keys", "samples", "heads", "rows")
 """Names of kernel arguments that are sizes along which nothing is loaded in one piece.
 
 A row's width is none of them: only where the compiler knows that 16 divides it, it knows that neighbours are
