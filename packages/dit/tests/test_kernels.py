@@ -156,13 +156,15 @@ def test_the_fastest_tiles_are_found_once_for_sizes_of_one_power_of_two() -> Non
         timed.append(run.__self__.tiles.warps)
         return {4: 3.0, 8: 1.0, 16: 2.0}[timed[-1]]
 
-    def launches(extent: int) -> list[Launch]:
+    def launches(extent: int, *warps: int) -> list[Launch]:
         return [
-            Launch(kernel, 1, (torch.empty(extent), extent), {}, Tiles(64, 64, warps, 2))
-            for warps in (4, 8, 16)
+            Launch(kernel, 1, (torch.empty(extent), extent), {}, Tiles(64, 64, each, 2))
+            for each in warps or (4, 8, 16)
         ]
 
     for extent in (9, 15, 16):
         run_fastest(launches(extent), measure)
     assert runs == [8, 8, 8]
     assert timed == [4, 8, 16] * 2
+    run_fastest(launches(9, 4, 16), measure)  # sizes of the same power of two, which have other tiles
+    assert runs[-1] == 16

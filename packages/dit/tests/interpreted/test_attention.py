@@ -52,6 +52,14 @@ def test_results_and_gradients_are_as_near_as_eager(
     assert_right(leaves(queries, keys, channels, DTYPES[dtype]), lengths)
 
 
+def test_the_longest_video_that_the_paper_has() -> None:
+    """73,728 keys, of which the last counts most."""
+    q, k, v = made(1, 2, 1, 64), made(1, 73_728, 1, 64, seed=1), made(1, 73_728, 1, 64, seed=2)
+    k[:, -1] = 3 * q[:, 0]
+    given, eager = (attention(q, k, v, backend=backend) for backend in ("triton", "reference"))
+    assert_near(given, eager, attention(*doubled([q, k, v]), backend="reference"))
+
+
 def test_any_strides_will_do() -> None:
     fused = made(2, 66, 3 * 2 * 64).unflatten(-1, (3, 2, 64))  # one linear layer for q, k and v
     spread = made(2, 2, 66, 128).transpose(1, 2)[..., ::2]  # heads outside, every other channel
