@@ -17,12 +17,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from moviegen_dit import AttentionKind, VideoDiTConfig, preset, resolve_attention
-from moviegen_dit.kernels import Backend, residual_norm, swiglu
+from moviegen_dit import (
+    AttentionKind,
+    VideoDiTConfig,
+    preset,
+    resolve_attention,
+    resolve_packed_attention,
+)
+from moviegen_dit.kernels import Backend, Packing, lengths_of, residual_norm, swiglu
 from record import device_name, record
 from torch import Tensor
 
 DTYPE = torch.bfloat16
+KINDS: tuple[AttentionKind, ...] = ("triton", "sdpa", "flash")
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,10 @@ def limits() -> Iterator[Row]:
 def attentions(config: VideoDiTConfig, tokens: int, text: int) -> Iterator[Row]:
     """Self-attention, and cross-attention to a text whose last quarter is padding, by whoever can."""
     heads = (config.heads, config.head_width)
-    kinds: tuple[AttentionKind, ...] = ("triton", "sdpa", "flash")
     for what, keys in (("self-attention", tokens), ("cross-attention", text)):
         lengths = None if keys == tokens else torch.tensor([3 * keys // 4], device="cuda")
         amount = 4e-9 * tokens * keys * config.width
-        for kind in kinds:
+        for kind in KINDS:
             try:
                 chosen = resolve_attention(kind, "cuda", DTYPE, head_width=config.head_width)
             except ValueError as reason:
@@ -91,6 +97,35 @@ def attentions(config: VideoDiTConfig, tokens: int, text: int) -> Iterator[Row]:
 
             inputs = tensors((1, tokens, *heads), (1, keys, *heads), (1, keys, *heads))
             yield measured(what, kind, call, inputs, amount)
+
+
+def packed(config: VideoDiTConfig, tokens: int) -> Iterator[Row]:
+    """A video with seven images of a 32nd of its tokens, one after the other, and padded to its length."""
+    heads = (config.heads, config.head_width)
+    lengths = [tokens, *[tokens // 32] * 7]
+    packing = Packing(lengths, "cuda")
+    amount = 4e-9 * sum(length**2 for length in lengths) * config.width
+    for kind in KINDS:
+        try:
+            chosen = resolve_packed_attention(kind, "cuda", DTYPE, head_width=config.head_width)
+        except ValueError as reason:
+            print(f"left out: {reason}", file=sys.stderr)
+            continue
+
+        def call(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return chosen(q, k, v, queries=packing, keys=packing)  # noqa: B023 - called before the next round
+
+        yield measured(
+            "video and images, packed", kind, call, tensors(*[(packing.total, *heads)] * 3), amount
+        )
+    padded = resolve_attention("triton", "cuda", DTYPE, head_width=config.head_width)
+    counted = lengths_of(lengths, tokens, "cuda")
+
+    def padded_call(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return padded(q, k, v, key_lengths=counted)
+
+    inputs = tensors(*[(len(lengths), tokens, *heads)] * 3)
+    yield measured("video and images, padded", "triton", padded_call, inputs, amount)
 
 
 def fused(config: VideoDiTConfig, tokens: int) -> Iterator[Row]:
@@ -130,7 +165,13 @@ def main() -> None:
     print(f"{device}; preset {given.preset}, {given.tokens} video tokens, {given.text} text tokens, bfloat16")
     print("| what | by | forward ms | backward ms | TFLOP/s or GB/s |")
     print("|---|---|---:|---:|---:|")
-    for part in (limits(), attentions(config, given.tokens, given.text), fused(config, given.tokens)):
+    parts = (
+        limits(),
+        attentions(config, given.tokens, given.text),
+        packed(config, given.tokens),
+        fused(config, given.tokens),
+    )
+    for part in parts:
         for row in part:
             backward = "-" if row.backward_ms is None else f"{row.backward_ms:.3f}"
             print(

@@ -10,6 +10,7 @@ local memory, matrix instructions from the PTX.
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import torch
 import triton
 from moviegen_dit import VideoDiTConfig, preset
 from moviegen_dit.kernels import adaln
-from moviegen_dit.kernels.attention_launches import backward_launches, forward_launches
+from moviegen_dit.kernels.attention_launches import Given, backward_launches, forward_launches
 from moviegen_dit.kernels.launch import Launch
 from moviegen_dit.kernels.swiglu import backward_launch as swiglu_backward
 from moviegen_dit.kernels.swiglu import forward_launch as swiglu_forward
@@ -104,16 +105,18 @@ def printed(tool: str, *arguments: str) -> str:
     return subprocess.run([NVIDIA / tool, *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def attention(generation: int, dtype: torch.dtype, channels: int) -> Iterator[Launch]:
-    """All launches of attention with tensors that have no memory."""
+def attention(generation: int, dtype: torch.dtype, channels: int, packed: bool) -> Iterator[Launch]:
+    """All launches of attention with tensors that have no memory: 2 samples, or 24 that are packed."""
     q, k, v, out, *gradients = (
-        torch.empty(2, 8192, 24, channels, dtype=dtype, device="meta") for _ in range(8)
+        torch.empty(1 if packed else 2, 8192, 24, channels, dtype=dtype, device="meta") for _ in range(8)
     )
-    lengths = torch.empty(2, dtype=torch.int64, device="meta")
-    logsumexp = torch.empty(2, 24, 8192, device="meta").transpose(1, 2)
-    yield from forward_launches(q, k, v, lengths, out, logsumexp, generation)
-    given = (q, k, v, lengths, out, logsumexp, gradients[0], logsumexp)
-    for launches in backward_launches(*given, gradients[1], gradients[2], gradients[3], generation):
+    lengths = torch.empty(24 if packed else 2, dtype=torch.int64, device="meta")
+    starts = torch.empty(25, dtype=torch.int32, device="meta") if packed else None
+    logsumexp = torch.empty(q.shape[0], 24, 8192, device="meta").transpose(1, 2)
+    given = Given(q, k, v, lengths, starts, starts)
+    yield from forward_launches(given, out, logsumexp, generation)
+    known = (given, out, logsumexp, gradients[0], logsumexp)
+    for launches in backward_launches(*known, gradients[1], gradients[2], gradients[3], generation):
         yield from launches
 
 
@@ -139,10 +142,12 @@ def fused(dtype: torch.dtype, width: int) -> Iterator[Launch]:
 def jobs(generation: int) -> Iterator[tuple[str, torch.dtype, Launch]]:
     """Everything that is compiled for a generation, with its name."""
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
-        for channels in (64, 96, 128):
-            for launch in attention(generation, dtype, channels):
-                yield f"attention {launch.kernel.__name__}, K = {channels}", dtype, launch
-        for width in (1536, 6144):
+        forms = (False, True) if dtype != torch.float32 else (False,)  # float32 is reported only, and slow
+        for channels, packed in itertools.product((64, 96, 128), forms):
+            what = "packed attention" if packed else "attention"
+            for launch in attention(generation, dtype, channels, packed):
+                yield f"{what} {launch.kernel.__name__}, K = {channels}", dtype, launch
+        for width in (1536, 3072, 6144):
             for launch in fused(dtype, width):
                 yield f"{launch.kernel.__name__}, D = {width}", dtype, launch
 

@@ -7,8 +7,15 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
-from moviegen_dit import AttentionKind, resolve_attention, sdpa_attention
-from moviegen_dit.backends import flash_attention
+from moviegen_dit import (
+    AttentionKind,
+    resolve_attention,
+    resolve_packed_attention,
+    sdpa_attention,
+    sdpa_packed_attention,
+)
+from moviegen_dit.backends import flash_attention, flash_packed_attention
+from moviegen_dit.kernels import Packing
 from torch import Tensor
 
 HALF = torch.bfloat16
@@ -44,6 +51,8 @@ def test_what_cannot_be_done_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(ValueError, match=reason):
         resolve_attention(kind, device, dtype, head_width=head_width)
+    with pytest.raises(ValueError, match=reason):
+        resolve_packed_attention(kind, device, dtype, head_width=head_width)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, capability: int, *modules: str) -> None:
@@ -97,3 +106,22 @@ def test_flash_attn_gets_the_keys_that_count() -> None:
     for lengths in (None, torch.tensor([7, 0, 3])):
         given, expected = (f(q, k, v, key_lengths=lengths) for f in (attend, sdpa_attention))
         torch.testing.assert_close(given, expected)
+
+
+def test_packed_samples_by_all_that_a_cpu_has_and_by_flash_attn() -> None:
+    queries, keys = Packing([4, 0, 3, 1]), Packing([2, 5, 0, 6])
+    q, k, v = heads(8, 2, 8), heads(13, 2, 8), heads(13, 2, 8).flip(0)
+    assert resolve_packed_attention("auto", "cpu", torch.float64, head_width=8) is sdpa_packed_attention
+    reference = resolve_packed_attention("reference", "cpu", torch.float64, head_width=8)
+    for lengths in (None, torch.tensor([9, 5, 0, 4]), torch.tensor([0, 3, 2, -1])):
+        expected, *given = (
+            attend(q, k, v, queries=queries, keys=keys, key_lengths=lengths)
+            for attend in (sdpa_packed_attention, reference, flash_packed_attention(varlen))
+        )
+        for one in given:
+            torch.testing.assert_close(one, expected)
+        assert not expected[4:7].any()  # the third sample has no keys
+        counted = 2 if lengths is None else int(lengths[0].clamp(max=2))
+        if counted:
+            alone = sdpa_attention(q[None, :4], k[None, :counted], v[None, :counted])[0]
+            torch.testing.assert_close(expected[:4], alone)

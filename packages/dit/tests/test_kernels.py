@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from moviegen_dit.kernels import attention, lengths_of
+from moviegen_dit.kernels import Packing, attention, lengths_of, packed_attention
 from moviegen_dit.kernels.launch import Launch, Tiles, run_fastest
 from torch import Tensor
 
@@ -68,6 +68,41 @@ def test_the_reference_of_a_sample_without_keys() -> None:
         assert not gradient[0].any()
 
 
+def test_the_packed_reference_is_each_sample_alone() -> None:
+    queries, keys = Packing([2, 0, 3]), Packing([4, 1, 0])
+    q, k, v = heads(5, 2, 8), heads(5, 2, 8).flip(1), heads(5, 2, 8).flip(0)
+    out, logsumexp = packed_attention(
+        q, k, v, queries=queries, keys=keys, key_lengths=torch.tensor([3, 1, 5])
+    )
+    alone = attention(q[None, :2], k[None, :3], v[None, :3])
+    torch.testing.assert_close(out[:2], alone.out[0])
+    torch.testing.assert_close(logsumexp[:2], alone.logsumexp[0])
+    assert not out[2:].any()
+    assert logsumexp[2:].isneginf().all()
+
+
+def test_packings_that_do_not_fit_are_refused() -> None:
+    assert Packing([2, 0, 3]).starts.tolist() == [0, 2, 2, 5]
+    for wrong in ([], [1, -1]):
+        with pytest.raises(ValueError, match="a packing needs a sample or more of length 0 or more"):
+            Packing(wrong)
+    with pytest.raises(ValueError, match=r"fewer than 2\^31 rows, not 3000000000"):
+        Packing([3_000_000_000])
+    q, k = heads(3, 2, 4), heads(5, 2, 4)
+    with pytest.raises(ValueError, match="q must have the 4 rows of its packing on cpu, not 3 on cpu"):
+        packed_attention(q, k, k, queries=Packing([4]), keys=Packing([5]))
+    with pytest.raises(ValueError, match="k must have the 6 rows"):
+        packed_attention(q, k, k, queries=Packing([3]), keys=Packing([6]))
+    with pytest.raises(ValueError, match="of as many samples, not 1 and 2"):
+        packed_attention(q, k, k, queries=Packing([3]), keys=Packing([2, 3]))
+    with pytest.raises(ValueError, match="3 axes, not 4 and 3"):
+        packed_attention(q[None], k, k, queries=Packing([3]), keys=Packing([5]))
+    with pytest.raises(ValueError, match=r"key_lengths must be int32 or int64 of shape \(2,\)"):
+        packed_attention(
+            q, k, k, queries=Packing([1, 2]), keys=Packing([2, 3]), key_lengths=torch.tensor([1])
+        )
+
+
 @needs_triton
 def test_triton_on_a_cpu_is_refused() -> None:
     q = heads(1, 3, 1, 64, dtype=torch.float32)
@@ -121,13 +156,15 @@ def test_the_fastest_tiles_are_found_once_for_sizes_of_one_power_of_two() -> Non
         timed.append(run.__self__.tiles.warps)
         return {4: 3.0, 8: 1.0, 16: 2.0}[timed[-1]]
 
-    def launches(extent: int) -> list[Launch]:
+    def launches(extent: int, *warps: int) -> list[Launch]:
         return [
-            Launch(kernel, 1, (torch.empty(extent), extent), {}, Tiles(64, 64, warps, 2))
-            for warps in (4, 8, 16)
+            Launch(kernel, 1, (torch.empty(extent), extent), {}, Tiles(64, 64, each, 2))
+            for each in warps or (4, 8, 16)
         ]
 
     for extent in (9, 15, 16):
         run_fastest(launches(extent), measure)
     assert runs == [8, 8, 8]
     assert timed == [4, 8, 16] * 2
+    run_fastest(launches(9, 4, 16), measure)  # sizes of the same power of two, which have other tiles
+    assert runs[-1] == 16

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 from moviegen_core import TextContext, VideoShape
-from moviegen_dit import VideoDiT, VideoDiTConfig, preset, sdpa_attention
+from moviegen_dit import VideoDiT, VideoDiTConfig, preset, sdpa_attention, sdpa_packed_attention
+from moviegen_dit.kernels import Packing
 from moviegen_dit.layers import patchify, unpatchify
 from torch import Tensor
 
@@ -157,6 +158,66 @@ def test_the_injected_attention_is_the_one_that_runs(config: VideoDiTConfig, con
     model = VideoDiT(config, attention=counted).double()
     model(*noisy(), model.prepare(contexts([[3, 1], [2, 4]])))
     assert calls == [False, True] * config.layers
+
+
+SIZES = [(1, 8, 10), (3, 4, 2), (1, 2, 2), (2, 6, 4)]  # images and videos
+
+
+def test_a_packed_batch_is_its_samples_one_by_one(model: VideoDiT, contexts: MakeContexts) -> None:
+    """Images and videos of different sizes, with prompts of different lengths, one empty and one dropped."""
+    prompts = contexts([[3, 0, 1, 2], [2, 0, 4, 0]])
+    conditions = model.prepare(prompts, drop=torch.tensor([False, False, True, False]))
+    latents = [noisy(1, size)[0][0] for size in SIZES]
+    t = torch.tensor([0.1, 0.9, 0.5, 0.3], dtype=torch.float64)
+
+    def one_by_one() -> list[Tensor]:
+        return [
+            model(
+                latents[i][None],
+                t[i : i + 1],
+                replace(
+                    conditions,
+                    keys=tuple(x[i : i + 1] for x in conditions.keys),
+                    values=tuple(x[i : i + 1] for x in conditions.values),
+                    key_lengths=conditions.key_lengths[i : i + 1],
+                ),
+            )[0]
+            for i in range(4)
+        ]
+
+    weights = list(model.parameters())
+    results = []
+    for velocities in (model.forward_packed(latents, t, conditions), one_by_one()):
+        loss = sum(velocity.sin().sum() for velocity in velocities)
+        results.append((velocities, torch.autograd.grad(loss, weights, retain_graph=True)))
+    for given, expected in zip(*results, strict=True):
+        for one, other in zip(given, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_a_packed_batch_runs_the_injected_attention(config: VideoDiTConfig, contexts: MakeContexts) -> None:
+    calls: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    def noted(*qkv: Tensor, queries: Packing, keys: Packing, key_lengths: Tensor | None = None) -> Tensor:
+        calls.append((queries.lengths, keys.lengths))
+        return sdpa_packed_attention(*qkv, queries=queries, keys=keys, key_lengths=key_lengths)
+
+    model = VideoDiT(config, packed_attention=noted).double()
+    latents = [noisy(1, size)[0][0] for size in SIZES[1:3]]
+    model.forward_packed(latents, noisy(2)[1], model.prepare(contexts([[3, 1], [2, 4]])))
+    assert calls == [((6, 1), (6, 1)), ((6, 1), (7, 7))] * config.layers
+
+
+def test_packed_latents_that_do_not_fit_are_refused(model: VideoDiT, contexts: MakeContexts) -> None:
+    conditions = model.prepare(contexts([[3, 1], [2, 4]]))
+    latents = [noisy(1, size)[0][0] for size in SIZES[:2]]
+    _, t = noisy()
+    with pytest.raises(ValueError, match="latent width must be a multiple of 2 and at most 10, not 1"):
+        model.forward_packed([latents[0], latents[1][..., :1]], t, conditions)
+    with pytest.raises(ValueError, match="conditions must be of 1 samples"):
+        model.forward_packed(latents[:1], t[:1], conditions)
+    with pytest.raises(ValueError, match="latents must be of a sample or more"):
+        model.forward_packed([], t, conditions)
 
 
 def test_the_same_seed_gives_the_same_model_and_the_same_answer() -> None:

@@ -1,7 +1,7 @@
 """Flow matching and the video transformer of Movie Gen."""
 
-from moviegen_dit.attention import sdpa_attention
-from moviegen_dit.backends import AttentionKind, resolve_attention
+from moviegen_dit.attention import PackedAttentionFn, sdpa_attention, sdpa_packed_attention
+from moviegen_dit.backends import AttentionKind, resolve_attention, resolve_packed_attention
 from moviegen_dit.conditions import PreparedConditions
 from moviegen_dit.config import TextEncoderSpec, UpsamplerConfig, VideoDiTConfig, preset, upsampler_preset
 from moviegen_dit.flow import FlowPath, FlowSample, logit_normal
@@ -35,6 +35,7 @@ __all__ = [
     "Linear",
     "LinearQuadratic",
     "Method",
+    "PackedAttentionFn",
     "PreparedConditions",
     "Schedule",
     "SpatialUpsampler",
@@ -56,9 +57,11 @@ __all__ = [
     "multidiffusion",
     "preset",
     "resolve_attention",
+    "resolve_packed_attention",
     "save",
     "save_upsampler",
     "sdpa_attention",
+    "sdpa_packed_attention",
     "upsampler_from_pretrained",
     "upsampler_preset",
     "upsampler_state",

@@ -1,13 +1,42 @@
-"""Attention by PyTorch's own scaled dot product, as an `AttentionFn`.
+"""Attention by PyTorch's own scaled dot product, as an `AttentionFn`, and for samples without padding.
 
 Legend: B batch, S queries, L keys, N heads, K channels of a head.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from moviegen_dit.kernels.packing import Packing
+
+
+class PackedAttentionFn(Protocol):
+    """Attention within samples of different lengths that lie one after the other."""
+
+    def __call__(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        queries: Packing,
+        keys: Packing,
+        key_lengths: Tensor | None = None,
+    ) -> Tensor:
+        """Attend from q (S, N, K) to k, v (L, N, K), each sample to its own keys.
+
+        Args:
+            queries, keys: which rows are whose.
+            key_lengths: (B,) number of keys of each sample that count, from its first on; None: all.
+
+        Returns:
+            (S, N, K); 0 for a sample without keys.
+        """
+        ...
 
 
 def sdpa_attention(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | None = None) -> Tensor:
@@ -28,7 +57,7 @@ def sdpa_attention(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | Non
     counts_B1 = key_lengths.clamp(min=1)[:, None]
     mask_B11L = (index_L < counts_B1)[:, None, None]
     out_BNSK = _scaled_dot_product(q_BNSK, k_BNLK, v_BNLK, mask_B11L)
-    return out_BNSK.masked_fill((key_lengths == 0)[:, None, None, None], 0.0).transpose(1, 2)
+    return out_BNSK.masked_fill((key_lengths <= 0)[:, None, None, None], 0.0).transpose(1, 2)
 
 
 def _scaled_dot_product(q_BNSK: Tensor, k_BNLK: Tensor, v_BNLK: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -40,3 +69,24 @@ def _scaled_dot_product(q_BNSK: Tensor, k_BNLK: Tensor, v_BNLK: Tensor, mask: Te
             )
             return out_BNSK.to(v_BNLK.dtype)
     return F.scaled_dot_product_attention(q_BNSK, k_BNLK, v_BNLK, attn_mask=mask)
+
+
+def sdpa_packed_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    queries: Packing,
+    keys: Packing,
+    key_lengths: Tensor | None = None,
+) -> Tensor:
+    """One sample after another, as a `PackedAttentionFn`."""
+    lengths = [None] * len(queries.lengths) if key_lengths is None else key_lengths[:, None].unbind()
+    parts = zip(queries.samples(q), keys.samples(k), keys.samples(v), lengths, strict=True)
+    attended = [
+        sdpa_attention(one[None], its_k[None], its_v[None], key_lengths=length)[0]
+        if len(its_k)
+        else torch.zeros_like(one)
+        for one, its_k, its_v, length in parts
+    ]
+    return torch.cat(attended)

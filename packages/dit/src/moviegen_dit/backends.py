@@ -2,7 +2,8 @@
 
     VideoDiT(config, attention=resolve_attention("triton", "cuda", torch.bfloat16, head_width=128))
 
-Every choice is an `AttentionFn`: nothing looks at the device again, and nothing falls back while it runs.
+Every choice is an `AttentionFn`, or a `PackedAttentionFn` for samples without padding: nothing looks at the
+device again, and nothing falls back while it runs.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import torch.nn.functional as F
 from moviegen_core import AttentionFn
 from torch import Tensor
 
-from moviegen_dit.attention import sdpa_attention
-from moviegen_dit.kernels.attention import attention, unable
+from moviegen_dit.attention import PackedAttentionFn, sdpa_attention, sdpa_packed_attention
+from moviegen_dit.kernels.attention import attention, packed_attention, unable
+from moviegen_dit.kernels.packing import Packing
 
 AttentionKind = Literal["auto", "sdpa", "triton", "flash", "reference"]
 
@@ -40,12 +42,36 @@ def resolve_attention(
         ValueError: there is no such kind, or it cannot do this here, with the reason.
     """
     device = torch.device(device)
+    chosen = _chosen(kind, device, dtype, head_width)
+    if chosen == "flash":
+        module = importlib.import_module(_flash_module(device))
+        return flash_attention(module.flash_attn_func, module.flash_attn_varlen_func)
+    return {"sdpa": sdpa_attention, "triton": triton_attention, "reference": reference_attention}[chosen]
+
+
+def resolve_packed_attention(
+    kind: AttentionKind, device: torch.device | str, dtype: torch.dtype, *, head_width: int
+) -> PackedAttentionFn:
+    """As `resolve_attention`, for `VideoDiT.forward_packed`.
+
+    Raises:
+        ValueError: there is no such kind, or it cannot do this here, with the reason.
+    """
+    device = torch.device(device)
+    chosen = _chosen(kind, device, dtype, head_width)
+    if chosen == "flash":
+        return flash_packed_attention(importlib.import_module(_flash_module(device)).flash_attn_varlen_func)
+    if chosen == "sdpa":
+        return sdpa_packed_attention
+    return triton_packed_attention if chosen == "triton" else reference_packed_attention
+
+
+def _chosen(kind: AttentionKind, device: torch.device, dtype: torch.dtype, head_width: int) -> AttentionKind:
+    """What "auto" is here, or the kind itself unless it cannot do this."""
     if kind == "auto":
-        kind = "sdpa" if _flash_unable(device, dtype, head_width) else "flash"
-    if kind == "sdpa":
-        return sdpa_attention
-    if kind == "reference":
-        return reference_attention
+        return "sdpa" if _flash_unable(device, dtype, head_width) else "flash"
+    if kind in ("sdpa", "reference"):
+        return kind
     if kind == "triton":
         reason = unable(device, dtype, head_width)
     elif kind == "flash":
@@ -54,7 +80,7 @@ def resolve_attention(
         raise ValueError(f"attention must be auto, sdpa, triton, flash or reference, not {kind!r}")
     if reason:
         raise ValueError(f"attention cannot run on {kind}: {reason}")
-    return triton_attention if kind == "triton" else _flash_attention(device)
+    return kind
 
 
 def reference_attention(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | None = None) -> Tensor:
@@ -69,6 +95,38 @@ def triton_attention(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | N
         ValueError: they cannot do this, with the reason.
     """
     return attention(q, k, v, key_lengths=key_lengths, backend="triton").out
+
+
+def reference_packed_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    queries: Packing,
+    keys: Packing,
+    key_lengths: Tensor | None = None,
+) -> Tensor:
+    """The definition, as a `PackedAttentionFn`."""
+    packings = {"queries": queries, "keys": keys}
+    return packed_attention(q, k, v, **packings, key_lengths=key_lengths, backend="reference").out
+
+
+def triton_packed_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    queries: Packing,
+    keys: Packing,
+    key_lengths: Tensor | None = None,
+) -> Tensor:
+    """The kernels of this package, as a `PackedAttentionFn`.
+
+    Raises:
+        ValueError: they cannot do this, with the reason.
+    """
+    packings = {"queries": queries, "keys": keys}
+    return packed_attention(q, k, v, **packings, key_lengths=key_lengths, backend="triton").out
 
 
 def _flash_unable(device: torch.device, dtype: torch.dtype, head_width: int) -> str | None:
@@ -96,42 +154,61 @@ def _flash_module(device: torch.device) -> str:
     return "flash_attn.cute"
 
 
-def _flash_attention(device: torch.device) -> AttentionFn:
-    module = importlib.import_module(_flash_module(device))
-    return flash_attention(module.flash_attn_func, module.flash_attn_varlen_func)
-
-
 def flash_attention(whole: Callable[..., object], packed: Callable[..., object]) -> AttentionFn:
     """flash-attn as an `AttentionFn`.
 
-    It knows lengths of packed sequences only: with key lengths, the keys that count are gathered first, which
-    waits for the device.
+    It knows lengths of packed sequences only: with key lengths, the samples are packed.
 
     Args:
         whole: its `flash_attn_func`.
         packed: its `flash_attn_varlen_func`.
     """
+    attend_packed = flash_packed_attention(packed)
 
     def attend(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | None = None) -> Tensor:
         if key_lengths is None:
             return _first(whole(q, k, v))
-        batch, queries = q.shape[:2]
-        counts_BL = torch.arange(k.shape[1], device=k.device) < key_lengths[:, None]
-        starts = torch.arange(0, (batch + 1) * queries, queries, device=q.device, dtype=torch.int32)
-        key_starts = F.pad(counts_BL.sum(1).cumsum(0), (1, 0)).to(torch.int32)
+        queries, keys = (Packing([x.shape[1]] * x.shape[0], x.device) for x in (q, k))
+        flat = (x.flatten(0, 1) for x in (q, k, v))
+        return attend_packed(*flat, queries=queries, keys=keys, key_lengths=key_lengths).view(q.shape)
+
+    return attend
+
+
+def flash_packed_attention(packed: Callable[..., object]) -> PackedAttentionFn:
+    """flash-attn as a `PackedAttentionFn`; packed: its `flash_attn_varlen_func`.
+
+    With key lengths, the keys that count are gathered first, which waits for the device.
+    """
+
+    def attend(
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        queries: Packing,
+        keys: Packing,
+        key_lengths: Tensor | None = None,
+    ) -> Tensor:
+        key_starts = keys.starts
+        if key_lengths is not None:
+            counted = zip(keys.lengths, key_lengths, strict=True)
+            counts_L = torch.cat([torch.arange(rows, device=k.device) < length for rows, length in counted])
+            k, v = k[counts_L], v[counts_L]
+            lengths_B = key_lengths.clamp(min=0).minimum(key_starts.diff())
+            key_starts = F.pad(lengths_B.cumsum(0), (1, 0)).to(torch.int32)
         out_SNK = _first(
             packed(
-                q.flatten(0, 1),
-                k[counts_BL],
-                v[counts_BL],
-                cu_seqlens_q=starts,
+                *(q, k, v),
+                cu_seqlens_q=queries.starts,
                 cu_seqlens_k=key_starts,
-                max_seqlen_q=queries,
-                max_seqlen_k=k.shape[1],
+                max_seqlen_q=queries.longest,
+                max_seqlen_k=keys.longest,
             )
         )
-        out_BSNK = out_SNK.view(q.shape)
-        return out_BSNK.masked_fill((key_lengths == 0)[:, None, None, None], 0.0)
+        keyless_B = key_starts.diff() == 0
+        keyless_S = keyless_B.repeat_interleave(queries.starts.diff(), output_size=queries.total)
+        return out_SNK.masked_fill(keyless_S[:, None, None], 0.0)
 
     return attend
 

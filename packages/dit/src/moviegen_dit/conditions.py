@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from moviegen_dit.kernels.packing import Packing
+
 
 @dataclass(frozen=True)
 class PreparedConditions:
@@ -39,6 +41,19 @@ class PreparedConditions:
             values=tuple(map(_stacked, self.values, other.values)),
             key_lengths=torch.cat([self.key_lengths, other.key_lengths]),
         )
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Whose the rows of a packed batch are.
+
+    Args:
+        tokens: of the videos.
+        prompts: of the prompts, padding and all.
+    """
+
+    tokens: Packing
+    prompts: Packing
 
 
 def _stacked(first_BLNK: Tensor, second_BLNK: Tensor) -> Tensor:

@@ -3,6 +3,9 @@
 A block is one of LLaMa 3 with three changes: cross-attention between self-attention and feed-forward,
 modulation by time (adaLN), and bidirectional attention. No linear layer has a bias.
 
+A packed batch is one row of tokens, B = 1, in which samples of different lengths follow each other; what
+belongs to a sample, its prompt and its modulations, keeps B samples.
+
 Legend: B batch, C latent channels, T H W latent frames, rows, columns, S video tokens, L prompt tokens,
 D width, E width of a text encoder, N heads, K channels of a head.
 """
@@ -18,6 +21,8 @@ from einops import rearrange
 from moviegen_core import AttentionFn, VideoShape
 from torch import Tensor, nn
 
+from moviegen_dit.attention import PackedAttentionFn
+from moviegen_dit.conditions import Packed
 from moviegen_dit.config import VideoDiTConfig
 
 EPSILON = 1e-6
@@ -86,6 +91,15 @@ def modulated_norm(x_BSD: Tensor, shift_B1D: Tensor, scale_B1D: Tensor) -> Tenso
     return torch.addcmul(shift_B1D, normed_BSD, 1.0 + scale_B1D)
 
 
+def modulations(table_BMD: Tensor, packed: Packed | None) -> tuple[Tensor, ...]:
+    """Each of the M modulations, (B, 1, D); of a packed batch (1, S, D), every token having its sample's."""
+    if packed is None:
+        return table_BMD.unsqueeze(2).unbind(1)
+    # Not by an index, whose gradient would add up in another order each time.
+    rows = zip(table_BMD, packed.tokens.lengths, strict=True)
+    return torch.cat([table_MD.expand(length, -1, -1) for table_MD, length in rows]).unsqueeze(0).unbind(2)
+
+
 class TimeEmbedding(nn.Module):
     """Sinusoids of the time through a two-layer perceptron, as in DiT."""
 
@@ -134,18 +148,27 @@ class SelfAttention(nn.Module):
     bounds the logits, so that training stays stable at large learning rates.
     """
 
-    def __init__(self, width: int, heads: int, attention: AttentionFn) -> None:
+    def __init__(
+        self, width: int, heads: int, attention: AttentionFn, packed_attention: PackedAttentionFn
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.attention = attention
+        self.packed_attention = packed_attention
         self.qkv = linear(width, 3 * width)
         self.query_norm = nn.RMSNorm(width // heads, eps=EPSILON)
         self.key_norm = nn.RMSNorm(width // heads, eps=EPSILON)
         self.out = linear(width, width)
 
-    def forward(self, x_BSD: Tensor) -> Tensor:
+    def forward(self, x_BSD: Tensor, packed: Packed | None) -> Tensor:
         q_BSNK, k_BSNK, v_BSNK = self.qkv(x_BSD).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        attended_BSNK = self.attention(self.query_norm(q_BSNK), self.key_norm(k_BSNK), v_BSNK)
+        q_BSNK, k_BSNK = self.query_norm(q_BSNK), self.key_norm(k_BSNK)
+        if packed is None:
+            attended_BSNK = self.attention(q_BSNK, k_BSNK, v_BSNK)
+        else:
+            qkv = (q_BSNK[0], k_BSNK[0], v_BSNK[0])
+            tokens = packed.tokens
+            attended_BSNK = self.packed_attention(*qkv, queries=tokens, keys=tokens)[None]
         out_BSD: Tensor = self.out(attended_BSNK.flatten(2))
         return out_BSD
 
@@ -157,10 +180,13 @@ class CrossAttention(nn.Module):
     starts at zero in place of a gate.
     """
 
-    def __init__(self, width: int, heads: int, attention: AttentionFn) -> None:
+    def __init__(
+        self, width: int, heads: int, attention: AttentionFn, packed_attention: PackedAttentionFn
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.attention = attention
+        self.packed_attention = packed_attention
         self.query = linear(width, width)
         self.key_value = linear(width, 2 * width)
         self.query_norm = nn.RMSNorm(width // heads, eps=EPSILON)
@@ -172,9 +198,26 @@ class CrossAttention(nn.Module):
         k_BLNK, v_BLNK = self.key_value(prompt_BLD).unflatten(-1, (2, self.heads, -1)).unbind(2)
         return self.key_norm(k_BLNK), v_BLNK
 
-    def forward(self, x_BSD: Tensor, k_BLNK: Tensor, v_BLNK: Tensor, key_lengths_B: Tensor) -> Tensor:
+    def forward(
+        self,
+        x_BSD: Tensor,
+        k_BLNK: Tensor,
+        v_BLNK: Tensor,
+        key_lengths_B: Tensor,
+        packed: Packed | None,
+    ) -> Tensor:
         q_BSNK = self.query_norm(self.query(x_BSD).unflatten(-1, (self.heads, -1)))
-        attended_BSNK = self.attention(q_BSNK, k_BLNK, v_BLNK, key_lengths=key_lengths_B)
+        if packed is None:
+            attended_BSNK = self.attention(q_BSNK, k_BLNK, v_BLNK, key_lengths=key_lengths_B)
+        else:
+            attended_BSNK = self.packed_attention(
+                q_BSNK[0],
+                k_BLNK.flatten(0, 1),
+                v_BLNK.flatten(0, 1),
+                queries=packed.tokens,
+                keys=packed.prompts,
+                key_lengths=key_lengths_B,
+            )[None]
         out_BSD: Tensor = self.out(attended_BSNK.flatten(2))
         return out_BSD
 
@@ -200,11 +243,18 @@ class Block(nn.Module):
     offsets: only that brings Table 1 to 30 billion parameters. Offsets start at zero, hence gates too.
     """
 
-    def __init__(self, width: int, heads: int, mlp_width: int, attention: AttentionFn) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_width: int,
+        attention: AttentionFn,
+        packed_attention: PackedAttentionFn,
+    ) -> None:
         super().__init__()
         self.offsets = nn.Parameter(torch.zeros(MODULATIONS, width))
-        self.self_attention = SelfAttention(width, heads, attention)
-        self.cross_attention = CrossAttention(width, heads, attention)
+        self.self_attention = SelfAttention(width, heads, attention, packed_attention)
+        self.cross_attention = CrossAttention(width, heads, attention, packed_attention)
         self.mlp = SwiGLU(width, mlp_width)
 
     def forward(
@@ -215,12 +265,13 @@ class Block(nn.Module):
         k_BLNK: Tensor,
         v_BLNK: Tensor,
         key_lengths_B: Tensor,
+        packed: Packed | None = None,
     ) -> Tensor:
-        shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = (
-            (modulation_B6D + self.offsets).unsqueeze(2).unbind(1)  # six of (B, 1, D)
+        shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = modulations(
+            modulation_B6D + self.offsets, packed
         )
         # Our choice: positions enter what the norm reads, not the residual stream, which would drown in them.
-        attended_BSD = self.self_attention(modulated_norm(x_BSD + positions_SD, shift, scale))
+        attended_BSD = self.self_attention(modulated_norm(x_BSD + positions_SD, shift, scale), packed)
         x_BSD = torch.addcmul(x_BSD, gate, attended_BSD)
-        x_BSD = x_BSD + self.cross_attention(x_BSD, k_BLNK, v_BLNK, key_lengths_B)
+        x_BSD = x_BSD + self.cross_attention(x_BSD, k_BLNK, v_BLNK, key_lengths_B, packed)
         return torch.addcmul(x_BSD, mlp_gate, self.mlp(modulated_norm(x_BSD, mlp_shift, mlp_scale)))

@@ -13,15 +13,17 @@ import torch
 from moviegen_core import AttentionFn, TextContext, VideoShape
 from torch import Tensor, nn
 
-from moviegen_dit.attention import sdpa_attention
-from moviegen_dit.conditions import PreparedConditions, packed
+from moviegen_dit.attention import PackedAttentionFn, sdpa_attention, sdpa_packed_attention
+from moviegen_dit.conditions import Packed, PreparedConditions, packed
 from moviegen_dit.config import VideoDiTConfig
+from moviegen_dit.kernels.packing import Packing
 from moviegen_dit.layers import (
     MODULATIONS,
     Block,
     PromptProjection,
     TimeEmbedding,
     modulated_norm,
+    modulations,
     patch_projection,
     patchify,
     unpatchify,
@@ -40,9 +42,15 @@ class VideoDiT(nn.Module):
     Args:
         config: sizes.
         attention: used by every layer, for self-attention and cross-attention.
+        packed_attention: the same for `forward_packed`.
     """
 
-    def __init__(self, config: VideoDiTConfig, attention: AttentionFn = sdpa_attention) -> None:
+    def __init__(
+        self,
+        config: VideoDiTConfig,
+        attention: AttentionFn = sdpa_attention,
+        packed_attention: PackedAttentionFn = sdpa_packed_attention,
+    ) -> None:
         super().__init__()
         self.config = config
         width = config.width
@@ -56,7 +64,8 @@ class VideoDiT(nn.Module):
         self.modulation = zero_linear(width, MODULATIONS * width)
         self.prompts = nn.ModuleList(PromptProjection(spec.width, width) for spec in config.text_encoders)
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.mlp_width, attention) for _ in range(config.layers)
+            Block(width, config.heads, config.mlp_width, attention, packed_attention)
+            for _ in range(config.layers)
         )
         self.final_modulation = zero_linear(width, 2 * width)
         self.patch_out = zero_linear(width, config.patch_channels)
@@ -103,16 +112,57 @@ class VideoDiT(nn.Module):
         Raises:
             ValueError: a size that the patches or the position tables do not fit, or batch sizes differ.
         """
-        tokens = self._checked(x, t, conditions)
-        x_BSD = self.patch_in(patchify(x, self.config.patch))
-        positions_SD = self._positions(tokens)
-        time_BD = self.time_embedding(t)
+        tokens = self._checked(x, x.shape[0], t, conditions)
+        x_BSC = patchify(x, self.config.patch)
+        out_BSC = self._velocity(x_BSC, self._positions(tokens), t, conditions, None)
+        return unpatchify(out_BSC, self.config.patch, tokens)
+
+    def forward_packed(
+        self, latents: Sequence[Tensor], t: Tensor, conditions: PreparedConditions
+    ) -> list[Tensor]:
+        """Velocity of noisy latents of different sizes, images and videos, in one pass without padding.
+
+        Args:
+            latents: one (C, T, H, W) a sample.
+            t: (B,) times in [0, 1].
+            conditions: of the same samples, in the same order.
+
+        Returns:
+            One (C, T, H, W) a sample: what `forward` gives for each alone, to rounding.
+
+        Raises:
+            ValueError: as in `forward`.
+        """
+        if not latents:
+            raise ValueError("latents must be of a sample or more, not of none")
+        patch = self.config.patch
+        shapes = [self._checked(x[None], len(latents), t, conditions) for x in latents]
+        lengths = [shape.frames * shape.height * shape.width for shape in shapes]
+        prompts = [conditions.keys[0].shape[1]] * conditions.batch
+        sizes = Packed(Packing(lengths, t.device), Packing(prompts, t.device))
+        x_1SC = torch.cat([patchify(x[None], patch) for x in latents], dim=1)
+        positions_SD = torch.cat([self._positions(shape) for shape in shapes])
+        out_1SC = self._velocity(x_1SC, positions_SD, t, conditions, sizes)
+        parts = sizes.tokens.samples(out_1SC[0])
+        return [unpatchify(out[None], patch, shape)[0] for out, shape in zip(parts, shapes, strict=True)]
+
+    def _velocity(
+        self,
+        x_BSC: Tensor,
+        positions_SD: Tensor,
+        t_B: Tensor,
+        conditions: PreparedConditions,
+        sizes: Packed | None,
+    ) -> Tensor:
+        """From patches to patches."""
+        x_BSD = self.patch_in(x_BSC)
+        time_BD = self.time_embedding(t_B)
         modulation_B6D = self.modulation(time_BD).unflatten(1, (MODULATIONS, -1))
         for block, keys, values in zip(self.blocks, conditions.keys, conditions.values, strict=True):
-            x_BSD = block(x_BSD, positions_SD, modulation_B6D, keys, values, conditions.key_lengths)
-        shift_B1D, scale_B1D = self.final_modulation(time_BD)[:, None].chunk(2, dim=-1)
-        out_BSC = self.patch_out(modulated_norm(x_BSD, shift_B1D, scale_B1D))
-        return unpatchify(out_BSC, self.config.patch, tokens)
+            x_BSD = block(x_BSD, positions_SD, modulation_B6D, keys, values, conditions.key_lengths, sizes)
+        shift, scale = modulations(self.final_modulation(time_BD).unflatten(1, (2, -1)), sizes)
+        out_BSC: Tensor = self.patch_out(modulated_norm(x_BSD, shift, scale))
+        return out_BSC
 
     def _positions(self, tokens: VideoShape) -> Tensor:
         """(S, D) sum of the three tables."""
@@ -142,11 +192,10 @@ class VideoDiT(nn.Module):
             raise ValueError(f"encoders must agree on the number of prompts, not give {batches}")
         return ordered
 
-    def _checked(self, x: Tensor, t: Tensor, conditions: PreparedConditions) -> VideoShape:
+    def _checked(self, x: Tensor, batch: int, t: Tensor, conditions: PreparedConditions) -> VideoShape:
         channels = self.config.input_channels
         if x.ndim != 5 or x.shape[1] != channels or 0 in x.shape:
             raise ValueError(f"x must be a non-empty (B, {channels}, T, H, W) tensor, not {tuple(x.shape)}")
-        batch = x.shape[0]
         if t.shape != (batch,) or not t.is_floating_point():
             raise ValueError(f"t must be floating point of shape ({batch},), not {t.dtype} {tuple(t.shape)}")
         if conditions.batch != batch or len(conditions.keys) != self.config.layers:

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from moviegen_dit.kernels import Attended
 from torch import Tensor
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def made(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def results(inputs: list[Tensor], attend: Callable[..., Attended]) -> list[Tensor]:
+    """Both outputs, and the gradients of the inputs for gradients of both outputs."""
+    out, logsumexp = attend(*inputs)
+    cotangents = [
+        made(*x.shape, seed=9 + i).to(inputs[0].dtype).to(x.dtype) for i, x in enumerate((out, logsumexp))
+    ]
+    return [out, logsumexp, *torch.autograd.grad((out, logsumexp), inputs, cotangents)]
 
 
 def doubled(tensors: Sequence[Tensor]) -> list[Tensor]:

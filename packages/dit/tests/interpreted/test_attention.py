@@ -5,19 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
-from checking import assert_near, doubled
+from checking import DTYPES, assert_near, doubled, made, results
 from moviegen_dit.kernels import Attended, attention
 from torch import Tensor
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def made(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
 def leaves(
@@ -29,15 +21,6 @@ def leaves(
         made(batch, length, heads, channels, dtype=dtype, seed=seed).requires_grad_()
         for seed, length in enumerate(lengths)
     ]
-
-
-def results(inputs: list[Tensor], attend: Callable[..., Attended]) -> list[Tensor]:
-    """Both outputs, and the gradients of the inputs for gradients of both outputs."""
-    out, logsumexp = attend(*inputs)
-    cotangents = [
-        made(*x.shape, seed=9 + i).to(inputs[0].dtype).to(x.dtype) for i, x in enumerate((out, logsumexp))
-    ]
-    return [out, logsumexp, *torch.autograd.grad((out, logsumexp), inputs, cotangents)]
 
 
 def assert_right(inputs: list[Tensor], key_lengths: Tensor | None) -> None:
@@ -67,6 +50,14 @@ def test_results_and_gradients_are_as_near_as_eager(
 ) -> None:
     lengths = None if key_lengths is None else torch.tensor(key_lengths)
     assert_right(leaves(queries, keys, channels, DTYPES[dtype]), lengths)
+
+
+def test_the_longest_video_that_the_paper_has() -> None:
+    """73,728 keys, of which the last counts most."""
+    q, k, v = made(1, 2, 1, 64), made(1, 73_728, 1, 64, seed=1), made(1, 73_728, 1, 64, seed=2)
+    k[:, -1] = 3 * q[:, 0]
+    given, eager = (attention(q, k, v, backend=backend) for backend in ("triton", "reference"))
+    assert_near(given, eager, attention(*doubled([q, k, v]), backend="reference"))
 
 
 def test_any_strides_will_do() -> None:
@@ -149,12 +140,12 @@ def test_offsets_beyond_32_bits() -> None:
 def test_pytorch_accepts_the_operators() -> None:
     q, k, v = leaves(3, 5, 64, torch.float32, batch=1, heads=1)
     lengths = torch.tensor([4])
-    torch.library.opcheck(torch.ops.moviegen_dit.attention.default, (q, k, v, lengths))
+    torch.library.opcheck(torch.ops.moviegen_dit.attention.default, (q, k, v, lengths, None, None))
     out, logsumexp = attention(q, k, v, key_lengths=lengths, backend="triton")
-    given = [x.detach() for x in (q, k, v)]
+    given, known = ([x.detach() for x in each] for each in ((q, k, v), (out, logsumexp)))
     torch.library.opcheck(
         torch.ops.moviegen_dit.attention_backward.default,
-        (*given, lengths, out.detach(), logsumexp.detach(), torch.ones_like(out), torch.ones_like(logsumexp)),
+        (*given, lengths, None, None, *known, torch.ones_like(out), torch.ones_like(logsumexp)),
     )
 
 

@@ -99,6 +99,25 @@ def test_any_strides_will_do() -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_offsets_beyond_32_bits() -> None:
+    """Memory is reserved, not filled: rows, or the channels of one row, reach beyond 2^31 elements."""
+    wide = torch.empty((1 << 32) + (1 << 16), dtype=torch.float16)
+    rows = [wide.as_strided((1, 3, 16), (1 << 32, 1 << 30, 1), start) for start in (0, 1 << 10)]
+    channels = [wide.as_strided((1, 3, 16), (1 << 32, 1 << 10, 1 << 28), start) for start in (64, 128)]
+    small = [made(1, 3, 16, dtype=torch.float16, seed=seed).detach() for seed in range(2)]
+    modulation = [made(1, 1, 16, dtype=torch.float16, seed=seed) for seed in range(2, 5)]
+    for views in (rows, channels):
+        for view, values in zip(views, small, strict=True):
+            view.copy_(values)
+        for calls, more in ((of_gated, modulation), (of_swiglu, [])):
+            pairs = []
+            for stream, branch in (views, small):
+                inputs = [stream, *more[:2], branch, *more[2:]] if more else [stream, branch]
+                pairs.append(results([x.detach().requires_grad_() for x in inputs], calls, "triton"))
+            for one, other in zip(*pairs, strict=True):
+                assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("output", [0, 1])
 def test_one_output_and_some_inputs_are_enough(output: int) -> None:
     inputs = inputs_of(of_gated, 3, 8, torch.float32, positions=True)

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from moviegen_dit.kernels.attention_launches import backward_launches, forward_launches
+from moviegen_dit.kernels.attention_launches import Given, backward_launches, forward_launches
 from moviegen_dit.kernels.launch import Backend, chosen, generation, missing, run_fastest
+from moviegen_dit.kernels.packing import Packing
 
 HEAD_WIDTHS = (64, 96, 128)
 """Channels of a head that the kernels take: those of the presets. 96 costs as much as 128."""
@@ -51,10 +52,44 @@ def attention(
     Raises:
         ValueError: shapes, dtypes or devices do not fit, or the backend cannot do this, with the reason.
     """
-    _check(q, k, v, key_lengths)
+    _check(q, k, v, key_lengths, q.shape[0])
     if chosen(backend, q.device) == "reference":
         return attention_reference(q, k, v, key_lengths)
-    return Attended(*_attention(q, k, v, key_lengths))
+    return Attended(*_attention(q, k, v, key_lengths, None, None))
+
+
+def packed_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    queries: Packing,
+    keys: Packing,
+    key_lengths: Tensor | None = None,
+    backend: Backend | None = None,
+) -> Attended:
+    """Attend within samples of different lengths that lie one after the other: a batch without padding.
+
+    Args:
+        q: (S, N, K), the queries of all samples.
+        k, v: (L, N, K), their keys and values.
+        queries, keys: which rows are whose; the same object for self-attention.
+        key_lengths: as in `attention`, of the keys that each sample has in `keys`. Padded keys (B, L, N, K)
+            are packed keys of B times the length L.
+        backend: as in `attention`.
+
+    Returns:
+        `out` (S, N, K) and `logsumexp` (S, N).
+
+    Raises:
+        ValueError: shapes, dtypes, devices or packings do not fit, or the backend cannot do this.
+    """
+    _check_packed(q, k, queries, keys)
+    _check(q[None], k[None], v[None], key_lengths, len(queries.lengths))
+    if chosen(backend, q.device) == "reference":
+        return packed_attention_reference(q, k, v, queries, keys, key_lengths)
+    out, logsumexp = _attention(q[None], k[None], v[None], key_lengths, queries.starts, keys.starts)
+    return Attended(out.squeeze(0), logsumexp.squeeze(0))
 
 
 def unable(device: torch.device, dtype: torch.dtype, head_width: int) -> str | None:
@@ -94,7 +129,21 @@ def attention_reference(q: Tensor, k: Tensor, v: Tensor, key_lengths: Tensor | N
     return Attended(out_BSNK, logsumexp_BNS1.squeeze(-1).transpose(1, 2))
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, key_lengths: Tensor | None) -> None:
+def packed_attention_reference(
+    q: Tensor, k: Tensor, v: Tensor, queries: Packing, keys: Packing, key_lengths: Tensor | None = None
+) -> Attended:
+    """The definition in plain PyTorch: one sample after another."""
+    parts = (queries.samples(q), keys.samples(k), keys.samples(v))
+    lengths = [None] * len(queries.lengths) if key_lengths is None else key_lengths[:, None].unbind()
+    results = [
+        attention_reference(one[None], its_k[None], its_v[None], length)
+        for one, its_k, its_v, length in zip(*parts, lengths, strict=True)
+    ]
+    out, logsumexp = (torch.cat(each, dim=1).squeeze(0) for each in zip(*results, strict=True))
+    return Attended(out, logsumexp)
+
+
+def _check(q: Tensor, k: Tensor, v: Tensor, key_lengths: Tensor | None, samples: int) -> None:
     if q.ndim != 4 or k.ndim != 4 or q.shape[0::2] != k.shape[0::2] or q.shape[3] != k.shape[3]:
         raise ValueError(
             f"q must be (B, S, N, K) and k (B, L, N, K), not {tuple(q.shape)} and {tuple(k.shape)}"
@@ -107,13 +156,28 @@ def _check(q: Tensor, k: Tensor, v: Tensor, key_lengths: Tensor | None) -> None:
         raise ValueError(f"q, k and v must be on one device, not {q.device}, {k.device} and {v.device}")
     if key_lengths is None:
         return
-    if key_lengths.shape != q.shape[:1] or key_lengths.dtype not in (torch.int32, torch.int64):
+    if key_lengths.shape != (samples,) or key_lengths.dtype not in (torch.int32, torch.int64):
         raise ValueError(
-            f"key_lengths must be int32 or int64 of shape ({q.shape[0]},), "
+            f"key_lengths must be int32 or int64 of shape ({samples},), "
             f"not {key_lengths.dtype} {tuple(key_lengths.shape)}"
         )
     if key_lengths.device != q.device:
         raise ValueError(f"key_lengths must be on the device of q, {q.device}, not {key_lengths.device}")
+
+
+def _check_packed(q: Tensor, k: Tensor, queries: Packing, keys: Packing) -> None:
+    if q.ndim != 3 or k.ndim != 3:
+        raise ValueError(f"packed q, k and v must have 3 axes, not {q.ndim} and {k.ndim}")
+    if len(queries.lengths) != len(keys.lengths):
+        raise ValueError(
+            f"queries and keys must be of as many samples, not {len(queries.lengths)} and {len(keys.lengths)}"
+        )
+    for name, x, packing in (("q", q, queries), ("k", k, keys)):
+        if x.shape[0] != packing.total or x.device != packing.starts.device:
+            raise ValueError(
+                f"{name} must have the {packing.total} rows of its packing on {packing.starts.device}, "
+                f"not {x.shape[0]} on {x.device}"
+            )
 
 
 def _empty(q: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,11 +188,19 @@ def _empty(q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.library.custom_op("moviegen_dit::attention", mutates_args=())
-def _attention(q: Tensor, k: Tensor, v: Tensor, key_lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+def _attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    key_lengths: Tensor | None,
+    query_starts: Tensor | None,
+    key_starts: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     if reason := unable(q.device, q.dtype, q.shape[3]):
         raise ValueError(f"attention cannot run on triton: {reason}")
     out, logsumexp = _empty(q)
-    run_fastest(forward_launches(q, k, v, key_lengths, out, logsumexp, generation(q.device)))
+    given = Given(q, k, v, key_lengths, query_starts, key_starts)
+    run_fastest(forward_launches(given, out, logsumexp, generation(q.device)))
     return out, logsumexp
 
 
@@ -143,14 +215,17 @@ def _attention_backward(
     k: Tensor,
     v: Tensor,
     key_lengths: Tensor | None,
+    query_starts: Tensor | None,
+    key_starts: Tensor | None,
     out: Tensor,
     logsumexp: Tensor,
     out_grad: Tensor,
     logsumexp_grad: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     q_grad, k_grad, v_grad = (x.new_empty(x.shape) for x in (q, k, v))
-    inputs = (q, k, v, key_lengths, out, logsumexp, out_grad, logsumexp_grad)
-    for launches in backward_launches(*inputs, q_grad, k_grad, v_grad, generation(q.device)):
+    given = Given(q, k, v, key_lengths, query_starts, key_starts)
+    known = (given, out, logsumexp, out_grad, logsumexp_grad)
+    for launches in backward_launches(*known, q_grad, k_grad, v_grad, generation(q.device)):
         run_fastest(launches)
     return q_grad, k_grad, v_grad
 
@@ -166,8 +241,8 @@ def _save(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, ...], 
 
 def _backward(
     ctx: torch.autograd.function.BackwardCFunction, out_grad: Tensor, logsumexp_grad: Tensor
-) -> tuple[Tensor, Tensor, Tensor, None]:
-    return *_attention_backward(*ctx.saved_tensors, out_grad, logsumexp_grad), None
+) -> tuple[Tensor | None, ...]:
+    return *_attention_backward(*ctx.saved_tensors, out_grad, logsumexp_grad), None, None, None
 
 
 _attention.register_autograd(_backward, setup_context=_save)

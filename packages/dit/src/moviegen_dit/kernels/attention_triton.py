@@ -17,13 +17,45 @@ from moviegen_dit.kernels.triton_or_not import entry, jit, tl
 
 
 @jit
-def _place(extent, heads, BLOCK: tl.constexpr):
-    """First row, sample and head of this program; neighbours share a head, hence its keys in the cache."""
-    blocks = tl.cdiv(extent, BLOCK)
+def _place(starts, extent, samples, heads, BLOCK: tl.constexpr, SAMPLES: tl.constexpr):
+    """Sample, head, and first row within the sample, of this program; neighbours share a head and its keys.
+
+    A packed sample has the tiles from `starts // BLOCK + sample` on, up to those of the next. They are enough
+    for its rows, and the last may be one too many.
+    """
     program = tl.program_id(0)
-    head = program // blocks
-    start = (program % blocks).to(tl.int64) * BLOCK
-    return start, (head // heads).to(tl.int64), (head % heads).to(tl.int64)
+    if starts is None:
+        tiles = tl.cdiv(extent, BLOCK)
+        sample = program // tiles // heads
+        tile = program % tiles
+    else:
+        tiles = extent // BLOCK + samples
+        number = tl.arange(0, SAMPLES)
+        begin = tl.load(starts + number, mask=number < samples, other=extent)
+        tile = program % tiles
+        sample = tl.sum((begin // BLOCK + number <= tile).to(tl.int32), 0) - 1
+        tile -= tl.load(starts + sample) // BLOCK + sample
+    head = program // tiles % heads
+    return sample.to(tl.int64), head.to(tl.int64), tile.to(tl.int64) * BLOCK
+
+
+@jit
+def _span(starts, sample, extent):
+    """Where a sample lies: its index along the batch, its first row there, and how many rows it has."""
+    if starts is None:
+        batch = sample
+        first = tl.full((), 0, tl.int64)
+        rows = extent
+    else:
+        batch = tl.full((), 0, tl.int64)
+        first = tl.load(starts + sample).to(tl.int64)
+        rows = tl.load(starts + sample + 1) - tl.load(starts + sample)
+    return batch, first, rows
+
+
+@jit
+def _at(base, batch, row, head, batch_stride, row_stride, head_stride):
+    return base + batch * batch_stride + row * row_stride + head * head_stride
 
 
 @jit
@@ -98,22 +130,27 @@ def _absorb(
 
 @entry
 def forward(
-    q, k, v, key_lengths, out, logsumexp,
+    q, k, v, key_lengths, query_starts, key_starts, out, logsumexp,
     q_b, q_s, q_n, q_k, k_b, k_s, k_n, k_k, v_b, v_s, v_n, v_k,
     out_b, out_s, out_n, out_k, lse_b, lse_s, lse_n,
-    queries, keys, heads, scale,
+    queries, keys, samples, heads, scale,
     BLOCK_S: tl.constexpr, BLOCK_L: tl.constexpr, HEAD: tl.constexpr, PADDED: tl.constexpr,
-    WIDE: tl.constexpr, UPCAST: tl.constexpr,
+    SAMPLES: tl.constexpr, WIDE: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
     """One tile of queries against all keys."""
-    start, sample, head = _place(queries, heads, BLOCK_S)
-    left = (queries - start).to(tl.int32)
-    length = _length(key_lengths, sample, keys)
+    sample, head, start = _place(query_starts, queries, samples, heads, BLOCK_S, SAMPLES)
+    q_batch, q_first, q_rows = _span(query_starts, sample, queries)
+    k_batch, k_first, k_rows = _span(key_starts, sample, keys)
+    left = (q_rows - start).to(tl.int32)
+    length = _length(key_lengths, sample, k_rows)
+    if query_starts is not None:
+        length = tl.where(left > 0, length, 0)  # a tile too many has nothing to do
     scale2 = scale * 1.4426950408889634
 
-    q += sample * q_b + head * q_n + start * q_s
-    k += sample * k_b + head * k_n
-    v += sample * v_b + head * v_n
+    row = q_first + start
+    q = _at(q, q_batch, row, head, q_b, q_s, q_n)
+    k = _at(k, k_batch, k_first, head, k_b, k_s, k_n)
+    v = _at(v, k_batch, k_first, head, v_b, v_s, v_n)
     k_tile = _offsets(k_s, k_k, BLOCK_L, PADDED, WIDE)
     v_tile = _offsets(v_s, v_k, BLOCK_L, PADDED, WIDE)
     k_step = tl.full((), BLOCK_L, tl.int64) * k_s
@@ -141,9 +178,9 @@ def forward(
     total_S = tl.where(total_S == 0.0, 1.0, total_S)
     out_SK = sum_SK / total_S[:, None]
     logsumexp_S = 0.6931471805599453 * (largest_S + tl.log2(total_S))
-    out += sample * out_b + head * out_n + start * out_s + _offsets(out_s, out_k, BLOCK_S, PADDED, WIDE)
+    out = _at(out, q_batch, row, head, out_b, out_s, out_n) + _offsets(out_s, out_k, BLOCK_S, PADDED, WIDE)
     tl.store(out, out_SK.to(out.dtype.element_ty), mask=_inside(left, BLOCK_S, HEAD, PADDED))
-    logsumexp += sample * lse_b + head * lse_n + (start + tl.arange(0, BLOCK_S)) * lse_s
+    logsumexp = _at(logsumexp, q_batch, row + tl.arange(0, BLOCK_S), head, lse_b, lse_s, lse_n)
     tl.store(logsumexp, logsumexp_S, mask=tl.arange(0, BLOCK_S) < left)
 
 
@@ -167,40 +204,47 @@ def _query_gradient(
 
 @entry
 def backward_queries(
-    q, k, v, key_lengths, out, logsumexp, out_grad, logsumexp_grad, q_grad, delta,
+    q, k, v, key_lengths, query_starts, key_starts, out, logsumexp, out_grad, logsumexp_grad, q_grad, delta,
     q_b, q_s, q_n, q_k, k_b, k_s, k_n, k_k, v_b, v_s, v_n, v_k,
     out_b, out_s, out_n, out_k, lse_b, lse_s, lse_n,
     og_b, og_s, og_n, og_k, lg_b, lg_s, lg_n, qg_b, qg_s, qg_n, qg_k,
-    queries, keys, heads, scale,
+    queries, keys, samples, heads, scale,
     BLOCK_S: tl.constexpr, BLOCK_L: tl.constexpr, HEAD: tl.constexpr, PADDED: tl.constexpr,
-    WIDE: tl.constexpr, UPCAST: tl.constexpr,
+    SAMPLES: tl.constexpr, WIDE: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
     """Gradient of one tile of queries; `delta` (as logsumexp, D less g) is left for `backward_keys`."""
-    start, sample, head = _place(queries, heads, BLOCK_S)
-    left = (queries - start).to(tl.int32)
-    length = _length(key_lengths, sample, keys)
+    sample, head, start = _place(query_starts, queries, samples, heads, BLOCK_S, SAMPLES)
+    q_batch, q_first, q_rows = _span(query_starts, sample, queries)
+    k_batch, k_first, k_rows = _span(key_starts, sample, keys)
+    left = (q_rows - start).to(tl.int32)
+    length = _length(key_lengths, sample, k_rows)
+    if query_starts is not None:
+        length = tl.where(left > 0, length, 0)  # a tile too many has nothing to do
     scale2 = scale * 1.4426950408889634
 
-    k += sample * k_b + head * k_n
-    v += sample * v_b + head * v_n
+    k = _at(k, k_batch, k_first, head, k_b, k_s, k_n)
+    v = _at(v, k_batch, k_first, head, v_b, v_s, v_n)
     k_tile = _offsets(k_s, k_k, BLOCK_L, PADDED, WIDE)
     v_tile = _offsets(v_s, v_k, BLOCK_L, PADDED, WIDE)
     k_step = tl.full((), BLOCK_L, tl.int64) * k_s
     v_step = tl.full((), BLOCK_L, tl.int64) * v_s
 
-    out += sample * out_b + head * out_n + start * out_s + _offsets(out_s, out_k, BLOCK_S, PADDED, WIDE)
-    out_grad += sample * og_b + head * og_n + start * og_s + _offsets(og_s, og_k, BLOCK_S, PADDED, WIDE)
+    row = q_first + start
+    out = _at(out, q_batch, row, head, out_b, out_s, out_n) + _offsets(out_s, out_k, BLOCK_S, PADDED, WIDE)
     out_SK = _load(out, left, BLOCK_S, HEAD, PADDED, True)
-    grad_SK = _load(out_grad, left, BLOCK_S, HEAD, PADDED, True)
-    rows = start + tl.arange(0, BLOCK_S)
+    out_grad = _at(out_grad, q_batch, row, head, og_b, og_s, og_n)
+    grad_SK = _load(out_grad + _offsets(og_s, og_k, BLOCK_S, PADDED, WIDE), left, BLOCK_S, HEAD, PADDED, True)
+    rows = row + tl.arange(0, BLOCK_S)
     there = tl.arange(0, BLOCK_S) < left
     delta_S = tl.sum(out_SK.to(tl.float32) * grad_SK.to(tl.float32), 1)
-    delta_S -= tl.load(logsumexp_grad + sample * lg_b + head * lg_n + rows * lg_s, mask=there, other=0.0)
-    tl.store(delta + sample * lse_b + head * lse_n + rows * lse_s, delta_S, mask=there)
-    lse_S = tl.load(logsumexp + sample * lse_b + head * lse_n + rows * lse_s, mask=there, other=float("inf"))
+    logsumexp_grad = _at(logsumexp_grad, q_batch, rows, head, lg_b, lg_s, lg_n)
+    delta_S -= tl.load(logsumexp_grad, mask=there, other=0.0)
+    tl.store(_at(delta, q_batch, rows, head, lse_b, lse_s, lse_n), delta_S, mask=there)
+    logsumexp = _at(logsumexp, q_batch, rows, head, lse_b, lse_s, lse_n)
+    lse_S = tl.load(logsumexp, mask=there, other=float("inf"))
     lse2_S = lse_S * 1.4426950408889634
 
-    q += sample * q_b + head * q_n + start * q_s + _offsets(q_s, q_k, BLOCK_S, PADDED, WIDE)
+    q = _at(q, q_batch, row, head, q_b, q_s, q_n) + _offsets(q_s, q_k, BLOCK_S, PADDED, WIDE)
     q_SK = _load(q, left, BLOCK_S, HEAD, PADDED, True)
     sum_SK = tl.zeros((BLOCK_S, PADDED), tl.float32)
     whole = length // BLOCK_L * BLOCK_L
@@ -216,7 +260,7 @@ def backward_queries(
             q_SK, grad_SK, k + k_tile, v + v_tile, lse2_S, delta_S, sum_SK, scale2, length - whole,
             BLOCK_L, HEAD, PADDED, True, UPCAST,
         )  # fmt: skip
-    q_grad += sample * qg_b + head * qg_n + start * qg_s + _offsets(qg_s, qg_k, BLOCK_S, PADDED, WIDE)
+    q_grad = _at(q_grad, q_batch, row, head, qg_b, qg_s, qg_n) + _offsets(qg_s, qg_k, BLOCK_S, PADDED, WIDE)
     q_grad_SK = (sum_SK * scale).to(q_grad.dtype.element_ty)
     tl.store(q_grad, q_grad_SK, mask=_inside(left, BLOCK_S, HEAD, PADDED))
 
@@ -248,27 +292,30 @@ def _key_gradient(
 
 @entry
 def backward_keys(
-    q, k, v, key_lengths, logsumexp, delta, out_grad, k_grad, v_grad,
+    q, k, v, key_lengths, query_starts, key_starts, logsumexp, delta, out_grad, k_grad, v_grad,
     q_b, q_s, q_n, q_k, k_b, k_s, k_n, k_k, v_b, v_s, v_n, v_k, lse_b, lse_s, lse_n,
     og_b, og_s, og_n, og_k, kg_b, kg_s, kg_n, kg_k, vg_b, vg_s, vg_n, vg_k,
-    queries, keys, heads, scale,
+    queries, keys, samples, heads, scale,
     BLOCK_L: tl.constexpr, BLOCK_S: tl.constexpr, HEAD: tl.constexpr, PADDED: tl.constexpr,
-    WIDE: tl.constexpr, UPCAST: tl.constexpr,
+    SAMPLES: tl.constexpr, WIDE: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
     """Gradients of one tile of keys and values; 0 for those beyond the length."""
-    start, sample, head = _place(keys, heads, BLOCK_L)
-    left = (keys - start).to(tl.int32)
-    counted = (_length(key_lengths, sample, keys) - start).to(tl.int32)
+    sample, head, start = _place(key_starts, keys, samples, heads, BLOCK_L, SAMPLES)
+    q_batch, q_first, q_rows = _span(query_starts, sample, queries)
+    k_batch, k_first, k_rows = _span(key_starts, sample, keys)
+    left = (k_rows - start).to(tl.int32)
+    counted = (_length(key_lengths, sample, k_rows) - start).to(tl.int32)
     scale2 = scale * 1.4426950408889634
 
-    k += sample * k_b + head * k_n + start * k_s + _offsets(k_s, k_k, BLOCK_L, PADDED, WIDE)
-    v += sample * v_b + head * v_n + start * v_s + _offsets(v_s, v_k, BLOCK_L, PADDED, WIDE)
+    row = k_first + start
+    k = _at(k, k_batch, row, head, k_b, k_s, k_n) + _offsets(k_s, k_k, BLOCK_L, PADDED, WIDE)
+    v = _at(v, k_batch, row, head, v_b, v_s, v_n) + _offsets(v_s, v_k, BLOCK_L, PADDED, WIDE)
     k_LK = _load(k, counted, BLOCK_L, HEAD, PADDED, True)
     v_LK = _load(v, counted, BLOCK_L, HEAD, PADDED, True)
-    q += sample * q_b + head * q_n
-    out_grad += sample * og_b + head * og_n
-    logsumexp += sample * lse_b + head * lse_n
-    delta += sample * lse_b + head * lse_n
+    q = _at(q, q_batch, q_first, head, q_b, q_s, q_n)
+    out_grad = _at(out_grad, q_batch, q_first, head, og_b, og_s, og_n)
+    logsumexp = _at(logsumexp, q_batch, q_first, head, lse_b, lse_s, lse_n)
+    delta = _at(delta, q_batch, q_first, head, lse_b, lse_s, lse_n)
     q_tile = _offsets(q_s, q_k, BLOCK_S, PADDED, WIDE)
     grad_tile = _offsets(og_s, og_k, BLOCK_S, PADDED, WIDE)
     row_tile = tl.arange(0, BLOCK_S).to(tl.int64) * lse_s
@@ -278,7 +325,7 @@ def backward_keys(
 
     k_sum_LK = tl.zeros((BLOCK_L, PADDED), tl.float32)
     v_sum_LK = tl.zeros((BLOCK_L, PADDED), tl.float32)
-    reached = tl.where(counted > 0, queries, 0)  # no query reaches a tile that is all padding
+    reached = tl.where(counted > 0, q_rows, 0)  # no query reaches a tile that is all padding
     whole = reached // BLOCK_S * BLOCK_S
     for _ in range(0, whole, BLOCK_S):
         k_sum_LK, v_sum_LK = _key_gradient(
@@ -299,8 +346,8 @@ def backward_keys(
 
     counts = tl.arange(0, BLOCK_L)[:, None] < counted
     inside = _inside(left, BLOCK_L, HEAD, PADDED)
-    k_grad += sample * kg_b + head * kg_n + start * kg_s + _offsets(kg_s, kg_k, BLOCK_L, PADDED, WIDE)
-    v_grad += sample * vg_b + head * vg_n + start * vg_s + _offsets(vg_s, vg_k, BLOCK_L, PADDED, WIDE)
+    k_grad = _at(k_grad, k_batch, row, head, kg_b, kg_s, kg_n) + _offsets(kg_s, kg_k, BLOCK_L, PADDED, WIDE)
+    v_grad = _at(v_grad, k_batch, row, head, vg_b, vg_s, vg_n) + _offsets(vg_s, vg_k, BLOCK_L, PADDED, WIDE)
     k_grad_LK = tl.where(counts, k_sum_LK * scale, 0.0)
     tl.store(k_grad, k_grad_LK.to(k_grad.dtype.element_ty), mask=inside)
     tl.store(v_grad, tl.where(counts, v_sum_LK, 0.0).to(v_grad.dtype.element_ty), mask=inside)

@@ -74,7 +74,9 @@ def norm_backward(
     shift_sum_D = tl.zeros((BLOCK,), tl.float32)
     scale_sum_D = tl.zeros((BLOCK,), tl.float32)
     gate_sum_D = tl.zeros((BLOCK,), tl.float32)
-    for row in range(part * ROWS, tl.minimum(part * ROWS + ROWS, rows)):
+    first = part * ROWS
+    for number in range(0, tl.minimum(rows - first, ROWS)):
+        row = first + number  # 64 bits in the interpreter too
         here = (sample * rows + row) * width + columns
         h_D = _row(stream + sample * x_b + row * x_s, columns, width, x_d)
         if positions is not None:

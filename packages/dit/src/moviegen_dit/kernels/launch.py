@@ -114,22 +114,22 @@ def run_fastest(
     if len(launches) == 1 or not launches[0].programs:
         launches[0].run()
         return
-    key = _key(launches[0])
+    key = _key(launches)
     if key not in _fastest:
         _fastest[key] = _timed(launches, measure)
     next(launch for launch in launches if launch.tiles == _fastest[key]).run()
 
 
-def _key(launch: Launch) -> object:
+def _key(launches: Sequence[Launch]) -> object:
     """What decides on the fastest: sizes count by their power of two, the device by its name."""
-    described: list[object] = [launch.kernel]
-    for argument in launch.arguments:
-        if isinstance(argument, Tensor):
-            if argument.is_cuda and len(described) == 1:
-                described.append(torch.cuda.get_device_name(argument.device))
-            described += [argument.dtype, *(extent.bit_length() for extent in argument.shape)]
-        else:
-            described.append(argument is None)
+    first = launches[0]
+    described: list[object] = [first.kernel, *first.constants.items(), *(each.tiles for each in launches)]
+    tensors = [argument for argument in first.arguments if isinstance(argument, Tensor)]
+    if tensors[0].is_cuda:
+        described.append(torch.cuda.get_device_name(tensors[0].device))
+    for tensor in tensors:
+        described += [tensor.dtype, *(extent.bit_length() for extent in tensor.shape)]
+    described += [argument is None for argument in first.arguments]
     return tuple(described)
 
 

@@ -15,8 +15,12 @@ try:
 except ModuleNotFoundError:
     triton = tl = None
 
-EXTENTS = ("queries", "keys", "heads", "rows", "width")
-"""Names of kernel arguments that are sizes."""
+EXTENTS = ("queries", "keys", "samples", "heads", "rows")
+"""Names of kernel arguments that are sizes along which nothing is loaded in one piece.
+
+A row's width is none of them: only where the compiler knows that 16 divides it, it knows that neighbours are
+masked alike, and loads them together. Else each has an address and a mask of its own, and registers run out.
+"""
 
 
 def jit(function: Callable[..., Any]) -> Any:
@@ -25,7 +29,7 @@ def jit(function: Callable[..., Any]) -> Any:
 
 
 def entry(function: Callable[..., Any]) -> Any:
-    """`jit` of a kernel that is started from outside: one binary serves all sizes, an extent of 1 too."""
+    """`jit` of a kernel that is started from outside: one binary serves all `EXTENTS`, that of 1 too."""
     if triton is None:
         return function
     sizes = [name for name in EXTENTS if name in function.__code__.co_varnames]
