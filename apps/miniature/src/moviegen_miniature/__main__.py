@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from moviegen_miniature.commands import Bench, Fetch, JudgeModel, JudgeTrain, Real, Sheet
+from moviegen_miniature.commands import Bench, Fetch, Sheet
+from moviegen_miniature.judge_commands import JudgeModel, JudgeTrain, Real
 from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
 from moviegen_miniature.upsampler_figures import UpsamplerFigures
 

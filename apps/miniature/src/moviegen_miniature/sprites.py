@@ -59,6 +59,12 @@ class Sprites:
         return np.ascontiguousarray(chosen.transpose(0, 3, 1, 2), dtype=np.float32)
 
 
+def mean_colour(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean colour (3,) of an actor's pictures (F, S, S, 4) over all that it covers, 0 to 255."""
+    total = pictures.reshape(-1, 4).sum(0, dtype=np.float64)
+    return np.asarray(total[:3] / total[3] * 255)
+
+
 def load_sprites(path: Path) -> Sprites:
     """Read the sprites that `fetch` built.
 
