@@ -108,9 +108,15 @@ class Sheet:
 
 def write_sheet(clips: list[NDArray[np.uint8]], out: Path) -> None:
     """Write a contact sheet, a row a clip, every pixel twice as large."""
-    from moviegen_core import replacing
     from moviegen_runtime.media.frames import contact_sheet, enlarged
+
+    write_picture(enlarged(contact_sheet(clips), 2), out)
+
+
+def write_picture(picture: NDArray[np.uint8], out: Path) -> None:
+    """Write (H, W, 3) as PNG, complete or not at all."""
+    from moviegen_core import replacing
     from PIL import Image
 
     with replacing(out) as aside:
-        Image.fromarray(enlarged(contact_sheet(clips), 2)).save(aside)
+        Image.fromarray(picture).save(aside)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from moviegen_miniature.commands import Out, open_cached, say, write_sheet
+from moviegen_miniature.commands import Out, open_cached, say, write_picture, write_sheet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,6 +125,43 @@ class JudgeModel:
         if self.quick:
             return Plan(2, splits, self.seeds[:1], PARAPHRASES[:2], 1, 2, self.guidance)
         return Plan(self.num_prompts, splits, self.seeds, steps=self.steps, guidance=self.guidance)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Draw a page of fixed prompts with seeds 0, 1 and 2, none left out, with the verdict under each."""
+
+    out: Out
+    """PNG to write."""
+    model: str = "miniature"
+    """A cast: "miniature" or a folder."""
+    prompts: int | None = None
+    """Only so many of the prompts, from the first; all if not given."""
+    steps: int | None = None
+    """Steps of the solver; the model's default if not given."""
+    judge: Path | None = None
+    """Folder of the judge; the shipped one if not given."""
+    cache: Path | None = None
+    """Folder of the sprites."""
+
+    def run(self) -> None:
+        """Make the clips, draw them, and print the verdicts.
+
+        Raises:
+            ValueError: bad options, or weights that are missing or damaged.
+        """
+        if self.prompts is not None and self.prompts < 1:
+            raise ValueError(f"--prompts must be at least 1, not {self.prompts}")
+        from moviegen_runtime import load
+
+        from moviegen_miniature.gallery import gallery, picture, table
+        from moviegen_miniature.judge import Judge
+        from moviegen_miniature.prompts import GALLERY
+
+        judge = Judge.load(self.judge, open_cached(self.cache).sprites)
+        page = gallery(load(self.model), judge, GALLERY[: self.prompts], self.steps, say)
+        write_picture(picture(page), self.out)
+        print(table(page))
 
 
 @dataclass(frozen=True)
