@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import moviegen_miniature.judge.evaluation as evaluation
@@ -14,6 +15,7 @@ from moviegen_miniature.judge_commands import JudgeModel
 from moviegen_miniature.prompts import PARAPHRASES
 from moviegen_miniature.sprites import Sprites
 from moviegen_runtime import load
+from moviegen_runtime.pipelines.settings import CastSettings
 
 KINDS = ["camera pans", "two actors", "32 frames"]
 
@@ -56,6 +58,19 @@ def test_samples_are_not_judged_where_true_clips_are_misread(sprites: Sprites) -
     measured.run(load("miniature"), None)
     assert not [row.name for row in measured.rows if row.name.startswith(("samples, cam", "samples, two"))]
     assert sum("the judge reads only 0% of their true clips right" in note for note in measured.notes) == 3
+
+
+def test_longer_clips_are_judged_of_a_cast_that_makes_them(
+    sprites: Sprites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transformer's position tables reach 32 frames; what it was trained on is a setting of the cast."""
+    monkeypatch.setattr(evaluation, "TRUSTED", 0.0)
+    cast = load("miniature")
+    unlimited = replace(cast, settings=CastSettings(defaults=cast.settings.defaults))
+    measured = Evaluation(Judge.load(None, sprites), Plan(1, steps=1), print)
+    measured._apart(unlimited, "32 frames", measured._kind(frames=32))
+    assert [row.name for row in measured.rows] == ["true clips, 32 frames", "samples, 32 frames, seed 0"]
+    assert not measured.notes
 
 
 def test_bad_options_are_refused(tmp_path: Path) -> None:

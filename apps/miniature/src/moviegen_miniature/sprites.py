@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ class Sprites:
                     f"sprite {name!r} must be uint8 (F, S, S, 4), not {frames.dtype} {frames.shape}"
                 )
 
+    @cached_property
+    def colours(self) -> dict[str, NDArray[np.float64]]:
+        """Mean colour (3,) of each actor over all that its pictures cover, 0 to 255."""
+        totals = {
+            name: frames.reshape(-1, 4).sum(0, dtype=np.float64) for name, frames in self.pictures.items()
+        }
+        return {name: total[:3] / total[3] * 255 for name, total in totals.items()}
+
     def at(self, name: str, seconds: NDArray[np.float64], *, mirrored: bool) -> NDArray[np.float32]:
         """Pictures of an actor at some times: (T, 4, S, S), premultiplied, 0 to 255."""
         frames = self.pictures[name]
@@ -57,12 +66,6 @@ class Sprites:
         if mirrored:
             chosen = chosen[:, :, ::-1]
         return np.ascontiguousarray(chosen.transpose(0, 3, 1, 2), dtype=np.float32)
-
-
-def mean_colour(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean colour (3,) of an actor's pictures (F, S, S, 4) over all that it covers, 0 to 255."""
-    total = pictures.reshape(-1, 4).sum(0, dtype=np.float64)
-    return np.asarray(total[:3] / total[3] * 255)
 
 
 def load_sprites(path: Path) -> Sprites:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
 from moviegen_miniature.judge.networks import CROP, Place, cropped, to_grey
-from moviegen_miniature.sprites import Sprites, mean_colour
+from moviegen_miniature.sprites import Sprites
 
 _SHRUNK = 2  # of a sprite's side: about as large as actors are in the frame
 _SIZES = np.exp(np.linspace(-0.2, 0.2, 9))  # of the found size
@@ -78,6 +78,6 @@ def correlation(seen_B1HW: Tensor, true_K1hw: Tensor, weights_K1hw: Tensor) -> T
 
 def like_coloured(actor: str, sprites: Sprites) -> str:
     """The other actor whose mean colour is nearest."""
-    colours = {name: mean_colour(pictures) for name, pictures in sprites.pictures.items()}
+    colours = sprites.colours
     others = [name for name in colours if name != actor]
     return min(others, key=lambda name: float(np.square(colours[name] - colours[actor]).sum()))

@@ -13,7 +13,7 @@ from moviegen_miniature.judge.report import Row
 from moviegen_miniature.judge.scoring import Judge, Verdict, compare
 from moviegen_miniature.render import render
 from moviegen_miniature.scene import Scene
-from moviegen_miniature.sprites import Sprites, mean_colour
+from moviegen_miniature.sprites import Sprites
 
 _PERMUTATIONS = 10
 
@@ -74,12 +74,12 @@ def changed_halfway(scene: Scene, sprites: Sprites) -> NDArray[np.uint8]:
 
 def patches(sprites: Sprites) -> Sprites:
     """Sprites that are soft discs of each actor's mean colour."""
-    return Sprites({name: _patch(frames) for name, frames in sprites.pictures.items()})
+    return Sprites(
+        {name: _disc(frames.shape[1], sprites.colours[name]) for name, frames in sprites.pictures.items()}
+    )
 
 
-def _patch(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    side = frames.shape[1]
+def _disc(side: int, colour: NDArray[np.float64]) -> NDArray[np.uint8]:
     along = (np.arange(side) + 0.5) / side * 2 - 1
     cover = ((0.85 - np.hypot(along, along[:, None])) * 5 + 0.5).clip(0, 1)
-    colour = np.append(mean_colour(frames), 255)
-    return np.asarray(np.rint(cover[None, :, :, None] * colour), dtype=np.uint8)
+    return np.asarray(np.rint(cover[None, :, :, None] * np.append(colour, 255)), dtype=np.uint8)
