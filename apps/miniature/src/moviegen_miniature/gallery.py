@@ -14,7 +14,9 @@ from PIL import Image, ImageDraw
 
 from moviegen_miniature.casting import combinations
 from moviegen_miniature.judge import Judge, Verdict
+from moviegen_miniature.judge.likeness import Likeness
 from moviegen_miniature.judge.trials import written
+from moviegen_miniature.judge.validation import judged
 from moviegen_miniature.prompts import PARAPHRASES, Prompt
 
 SEEDS = (0, 1, 2)
@@ -26,10 +28,11 @@ _LINE = 18  # height of a line of words
 
 @dataclass(frozen=True)
 class Shown:
-    """One clip of the page."""
+    """One clip of the page, and what the judge says of it."""
 
     frames: Frames
     verdict: Verdict
+    likeness: Likeness
 
 
 Page = list[tuple[Prompt, list[Shown]]]
@@ -43,21 +46,24 @@ def gallery(
     for prompt, (text, scene) in zip(listed, written(listed), strict=True):
         requests = [TextToVideoRequest(prompt=text, seed=seed, steps=steps) for seed in SEEDS]
         clips = [to_uint8(video.clip)[0] for video in cast.generate(requests)]
-        page.append((prompt, [Shown(frames, judge.score(frames, scene)) for frames in clips]))
+        row = judged(judge, text, clips, [scene] * len(clips))
+        read = zip(clips, row.verdicts, row.likenesses, strict=True)
+        page.append((prompt, [Shown(*each) for each in read]))
         say(f"{len(page)} of {len(listed)} prompts")
     return page
 
 
-def in_words(verdict: Verdict) -> str:
-    """What the judge finds right, or what it finds wrong."""
+def in_words(shown: Shown) -> str:
+    """What the judge finds right, or what it finds wrong, and how like its actor the actor looks."""
     facts = {
-        "actor in colour": verdict.actor_colour,
-        "actor in grey": verdict.actor_grey,
-        "set": verdict.setting,
-        "motion": verdict.motion,
+        "actor in colour": shown.verdict.actor_colour,
+        "actor in grey": shown.verdict.actor_grey,
+        "set": shown.verdict.setting,
+        "motion": shown.verdict.motion,
     }
     wrong = [name for name, right in facts.items() if not right]
-    return f"wrong: {', '.join(wrong)}" if wrong else "all four right"
+    said = f"wrong: {', '.join(wrong)}" if wrong else "all four right"
+    return f"{said}; likeness {shown.likeness.right:.2f}"
 
 
 def table(page: Page) -> str:
@@ -65,11 +71,13 @@ def table(page: Page) -> str:
     head = f"| prompt | its combination | {' | '.join(f'seed {seed}' for seed in SEEDS)} |"
     lines = [head, f"|{'---|' * (2 + len(SEEDS))}"]
     for prompt, shown in page:
-        cells = [in_words(clip.verdict) for clip in shown]
+        cells = [in_words(clip) for clip in shown]
         lines.append(f"| {prompt.text} | {kind(prompt)} | {' | '.join(cells)} |")
     verdicts = [clip.verdict for _, shown in page for clip in shown]
     right = sum(verdict.all_four for verdict in verdicts)
-    return "\n".join([f"{right} of {len(verdicts)} clips are right in all four.", "", *lines])
+    like = float(np.median([clip.likeness.right for _, shown in page for clip in shown]))
+    said = f"{right} of {len(verdicts)} clips are right in all four; their median likeness is {like:.2f}"
+    return "\n".join([said, "", *lines])
 
 
 def kind(prompt: Prompt) -> str:
@@ -92,6 +100,6 @@ def picture(page: Page) -> NDArray[np.uint8]:
         for column, clip in enumerate(shown):
             left = column * (width + _GAP)
             sheet.paste(Image.fromarray(strips[number][column]), (left, top + _LINE))
-            below = f"seed {SEEDS[column]}: {in_words(clip.verdict)}"
+            below = f"seed {SEEDS[column]}: {in_words(clip)}"
             draw.text((left, top + _LINE + height + 2), below, fill="black")
     return np.asarray(sheet)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moviegen_miniature.casting import Split
     from moviegen_miniature.judge.evaluation import Plan
 
-_VALIDATION_CLIPS = 400
+_VALIDATION_CLIPS = 200
 
 
 @dataclass(frozen=True)
