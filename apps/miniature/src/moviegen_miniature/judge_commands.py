@@ -123,7 +123,7 @@ class JudgeModel:
 
         splits: tuple[Split, ...] = ("seen", "held_out") if self.split == "both" else (self.split,)
         if self.quick:
-            return Plan(2, splits, self.seeds[:1], PARAPHRASES[:2], 1, 2, self.guidance)
+            return Plan(2, splits, self.seeds[:1], PARAPHRASES[:2], paraphrase_seeds=1, steps=2)
         return Plan(self.num_prompts, splits, self.seeds, steps=self.steps, guidance=self.guidance)
 
 
