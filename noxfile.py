@@ -317,6 +317,24 @@ def figures(session: nox.Session) -> None:
     _figure(session, "README.md", "real", "moviegen_miniature", "real", *films)
 
 
+@nox.session
+def gallery(session: nox.Session) -> None:
+    """Not a check: draw the page of fixed prompts and seeds, with the judge's verdicts, for the docs."""
+    sync(session, "--all-packages")
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
+    given = ("-o", "docs/images/gallery.png", *session.posargs)
+    _figure(session, "docs/gallery.md", "gallery", "moviegen_miniature", "gallery", *given)
+
+
+@nox.session
+def scaling(session: nox.Session) -> None:
+    """Not a check: loss against samples of transformers of several widths, `-- RUN RUN`, with a plot."""
+    sync(session, "--package", distribution("miniature"))
+    session.install("--quiet", MATPLOTLIB)
+    plot = ("--plot", "docs/images/scaling.png")
+    session.run("python", "-m", "moviegen_miniature", "scaling", *session.posargs, *plot)
+
+
 def _figure(session: nox.Session, text: str, name: str, *command: str) -> None:
     """Write what a module's command prints between the marks of that name in a text."""
     printed = Path(session.create_tmp()) / f"{name}.txt"

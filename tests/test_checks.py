@@ -133,6 +133,10 @@ def test_figures_take_the_place_between_their_marks() -> None:
     assert figures.filled(once, "judge", mixed) == text.replace(
         "old", "- PSNR 26 dB\n- SSIM 0.9\n\n| a |\n|---|"
     )
+    apart = "| a |\n|---|\n\n| b |\n|---|\n\nSSIM 0.9\n"
+    assert figures.filled(once, "judge", apart) == text.replace(
+        "old", "| a |\n|---|\n\n| b |\n|---|\n\n- SSIM 0.9"
+    )
     with pytest.raises(ValueError, match="exactly once"):
         figures.filled(text, "speed", "new")
     with pytest.raises(ValueError, match="nothing was printed"):

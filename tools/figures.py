@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 
@@ -31,12 +30,14 @@ def filled(text: str, name: str, content: str) -> str:
 
 
 def _markdown(printed: str) -> str:
-    """Tables and lists, with an empty line where one follows the other."""
-    lines = [line if line.startswith("|") else f"- {line}" for line in printed.splitlines() if line.strip()]
-    text = lines[0]
-    for before, line in pairwise(lines):
-        text += ("\n\n" if before[0] != line[0] else "\n") + line
-    return text
+    """Tables and lists, with an empty line where one follows the other and wherever one was printed."""
+    text, before = "", ""
+    for line in printed.splitlines():
+        shown = line if line.startswith("|") else f"- {line}" if line.strip() else ""
+        apart = before and shown and before[0] != shown[0]
+        text += ("\n\n" if apart else "\n") + shown
+        before = shown
+    return text.strip("\n")
 
 
 if __name__ == "__main__":

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 from moviegen_miniature.actors import ACTOR_NAMES
+from moviegen_miniature.captions import caption
 from moviegen_miniature.casting import balanced, scene_at
-from moviegen_miniature.judge import Judge, Verdict, table
+from moviegen_miniature.judge import Judge
 from moviegen_miniature.judge.augment import misplaced, soften, unsteady
 from moviegen_miniature.judge.networks import CROP, Networks, Place, cropped, to_grey
-from moviegen_miniature.judge.report import Row, patches, validation, wilson
 from moviegen_miniature.judge.scoring import gradient_energy, save_judge
 from moviegen_miniature.judge.training import train_judge
 from moviegen_miniature.judge.trials import prompts, real_clips
+from moviegen_miniature.judge.validation import changed_halfway, patches
 from moviegen_miniature.render import render
-from moviegen_miniature.scene import MOTIONS, Performer, Scene
+from moviegen_miniature.scene import MOTIONS
 from moviegen_miniature.sets import SETTINGS
 from moviegen_miniature.sprites import Sprites
 from moviegen_runtime.media.writing import write_clip
@@ -26,25 +27,6 @@ from moviegen_runtime.media.writing import write_clip
 @pytest.fixture(scope="module")
 def untrained(sprites: Sprites) -> Judge:
     return Judge(train_judge(sprites, frame_steps=2, track_steps=2, batch=16, say=print), sprites)
-
-
-def test_wilson_interval() -> None:
-    assert wilson(50, 100) == pytest.approx((0.5, 0.4038, 0.5962), abs=1e-4)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.0, 0.1611), abs=1e-4)
-    assert wilson(20, 20) == pytest.approx((1.0, 0.8389, 1.0), abs=1e-4)
-    with pytest.raises(ValueError, match="at least one trial"):
-        wilson(0, 0)
-
-
-def test_table_counts_each_fact_and_all_together() -> None:
-    right = Verdict(actor_colour=True, actor_grey=True, setting=True, motion=True, sharpness=1.0)
-    patch = Verdict(actor_colour=True, actor_grey=False, setting=True, motion=True, sharpness=0.5)
-    lines = table([Row("samples", [right, right, right, patch])]).splitlines()
-    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
-    assert cells[:2] == ["samples", "4"]
-    assert [cell.split()[0] for cell in cells[2:7]] == ["100.0", "75.0", "100.0", "100.0", "75.0"]
-    assert cells[7] == "1.00"
-    assert len({len(line) for line in lines}) == 1
 
 
 def test_real_videos_are_cut_into_whole_clips_of_the_stage(tmp_path: Path) -> None:
@@ -98,7 +80,7 @@ def test_augmentation_is_deterministic_and_keeps_the_facts() -> None:
 def test_the_judge_survives_its_folder(untrained: Judge, sprites: Sprites, tmp_path: Path) -> None:
     save_judge(untrained.networks, tmp_path / "judge")
     loaded = Judge.load(tmp_path / "judge", sprites)
-    frames = render(prompts(sprites, "seen", 1)[0], sprites).frames
+    frames = render(prompts(sprites, "seen", 1)[0].scene, sprites).frames
     read, again = untrained.read(frames), loaded.read(frames)
     np.testing.assert_allclose(read.track, again.track, atol=1e-2)
     assert read.energy == pytest.approx(again.energy, rel=0.1)
@@ -116,23 +98,27 @@ def test_every_network_learns(untrained: Judge) -> None:
 def test_clips_that_cannot_be_judged_are_refused(untrained: Judge) -> None:
     with pytest.raises(ValueError, match="the judge reads uint8 clips"):
         untrained.read(np.zeros((8, 64, 64, 3), np.uint8))
-    panned = Scene(Performer("cow", "still", 0.5, 0.5, 0.5), "sky", 0, pan=1)
-    with pytest.raises(ValueError, match="without a camera pan"):
-        untrained.score(np.zeros((16, 64, 64, 3), np.uint8), panned)
 
 
 def test_prompts_are_balanced_and_do_not_pan(sprites: Sprites) -> None:
-    scenes = prompts(sprites, "held_out", 60)
-    assert [scene.combination() for scene in scenes] == list(balanced(True)[:60])
-    assert not any(scene.pan for scene in scenes)
-    assert scenes[:20] == prompts(sprites, "held_out", 20)
+    asked = prompts(sprites, "held_out", 60)
+    assert [scene.combination() for _, scene in asked] == list(balanced(True)[:60])
+    assert not any(scene.pan for _, scene in asked)
+    assert all(prompt == caption(scene) for prompt, scene in asked)
+    assert asked[:20] == prompts(sprites, "held_out", 20)
 
 
-def test_validation_has_its_rows(untrained: Judge, sprites: Sprites) -> None:
-    rows = validation(untrained, [(split, prompts(sprites, split, 2)) for split in ("seen", "held_out")])
-    names = ["true clips, seen", "true clips, held_out", "shuffled captions", "patches of colour"]
-    assert [row.name for row in rows] == names
-    assert all(verdict.sharpness == pytest.approx(1) for verdict in rows[0].verdicts)
+def test_prompts_of_a_kind_are_all_of_that_kind(sprites: Sprites) -> None:
+    assert all(scene.pan for _, scene in prompts(sprites, "seen", 10, pan_probability=1))
+    assert all(scene.second for _, scene in prompts(sprites, "seen", 10, two_actors_probability=1))
+    assert all(scene.frames == 32 for _, scene in prompts(sprites, "seen", 10, frames=32))
+
+
+def test_an_actor_that_changes_halfway_is_another_after_it(sprites: Sprites) -> None:
+    scene = scene_at(0, split="seen", seed=0, pan_probability=0)
+    changed, true = changed_halfway(scene, sprites), render(scene, sprites).frames
+    np.testing.assert_array_equal(changed[:8], true[:8])
+    assert all((changed[frame] != true[frame]).any() for frame in range(8, 16))
 
 
 def test_the_shipped_judge_reads_motions_from_tracks(sprites: Sprites) -> None:
@@ -153,7 +139,7 @@ def test_the_shipped_judge_knows_this_stage(sprites: Sprites) -> None:
     config = judge.networks.config
     assert (config.actors, config.settings, config.motions) == (ACTOR_NAMES, SETTINGS, MOTIONS)
     # Sets need no published actor: they are read right behind the discs of these tests.
-    scenes = prompts(sprites, "seen", 24)
+    scenes = [scene for _, scene in prompts(sprites, "seen", 24)]
     right = [judge.score(render(scene, sprites).frames, scene).setting for scene in scenes]
     assert sum(right) >= 23
 

@@ -7,18 +7,34 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from moviegen_miniature.commands import Bench, Fetch, JudgeModel, JudgeTrain, Real, Sheet
+from moviegen_miniature.commands import Bench, Fetch, Sheet
+from moviegen_miniature.judge_commands import Gallery, JudgeModel, JudgeTrain, Real
+from moviegen_miniature.scaling import Scaling
 from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
 from moviegen_miniature.upsampler_figures import UpsamplerFigures
 
-Command = Fetch | Bench | Sheet | JudgeTrain | JudgeModel | Real | SoundCheck | SoundFilms | UpsamplerFigures
+Command = (
+    Fetch
+    | Bench
+    | Sheet
+    | JudgeTrain
+    | JudgeModel
+    | Gallery
+    | Real
+    | Scaling
+    | SoundCheck
+    | SoundFilms
+    | UpsamplerFigures
+)
 _COMMANDS: dict[str, Callable[..., Command]] = {
     "fetch": Fetch,
     "bench": Bench,
     "sheet": Sheet,
     "judge-train": JudgeTrain,
     "judge": JudgeModel,
+    "gallery": Gallery,
     "real": Real,
+    "scaling": Scaling,
     "sound-check": SoundCheck,
     "sound-films": SoundFilms,
     "upsampler-figures": UpsamplerFigures,

@@ -78,10 +78,29 @@ def scene_at(
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     if split == "train":
         pool = combinations(False)
-        actor, motion, setting = pool[rng.integers(len(pool))]
+        combination = pool[rng.integers(len(pool))]
     else:
         ordered = balanced(split == "held_out")
-        actor, motion, setting = ordered[index % len(ordered)]
+        combination = ordered[index % len(ordered)]
+    return _staged(rng, combination, frames, side, fps, pan_probability, two_actors_probability)
+
+
+def scene_of(combination: Combination, seed: int) -> Scene:
+    """A scene of one combination before a still camera, its other facts drawn by the seed."""
+    rng = np.random.default_rng(seed)
+    return _staged(rng, combination, Scene.frames, Scene.side, Scene.fps, 0.0, 0.0)
+
+
+def _staged(
+    rng: np.random.Generator,
+    combination: Combination,
+    frames: int,
+    side: int,
+    fps: float,
+    pan_probability: float,
+    two_actors_probability: float,
+) -> Scene:
+    actor, motion, setting = combination
     pan = int(rng.choice((-1, 1))) if rng.random() < pan_probability else 0
     second = _bystander(rng, actor, setting) if rng.random() < two_actors_probability else None
     return Scene(

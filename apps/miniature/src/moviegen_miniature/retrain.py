@@ -55,7 +55,8 @@ class Retrain:
         from moviegen_runtime.cli.data import Latents
         from moviegen_runtime.training.recipe_file import load_recipe
 
-        from moviegen_miniature.commands import Fetch, JudgeModel
+        from moviegen_miniature.commands import Fetch
+        from moviegen_miniature.judge_commands import JudgeModel
 
         begin = time.monotonic()
         tae = load_recipe(self.recipes / "tae.yaml")
@@ -74,7 +75,7 @@ class Retrain:
         for name in ("tae", "dit"):
             shutil.copytree(self.out / name / "weights", self.out / "cast" / name, dirs_exist_ok=True)
         with _timed("judge"):
-            JudgeModel(model=str(self.out / "cast"), tae=str(weights)).run()
+            JudgeModel(model=str(self.out / "cast"), tae=str(weights), runs=self.out).run()
         say(f"this leg took {(time.monotonic() - begin) / 60:.0f} minutes")
 
     def _trained(self, name: str, recipe: AnyRecipe, begin: float) -> bool:

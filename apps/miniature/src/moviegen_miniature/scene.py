@@ -168,11 +168,8 @@ class Scene:
     fps: float = 8.0
 
     def camera(self) -> NDArray[np.int64]:
-        """How far the camera stands from its place halfway, to the right, in whole pixels: (frames,).
-
-        Whole pixels keep the set equally sharp in every frame.
-        """
-        return np.rint(self.pan * PAN_TRAVEL * self.side * _shares(self.frames)).astype(np.int64)
+        """How far the camera stands from its place halfway, to the right, in whole pixels: (frames,)."""
+        return camera_path(self.pan, self.frames, self.side)
 
     @property
     def seconds(self) -> float:
@@ -198,3 +195,11 @@ class Scene:
 def _shares(frames: int) -> NDArray[np.float64]:
     """Where each frame stands in the clip, from -1/2 to 1/2."""
     return np.linspace(-0.5, 0.5, frames) if frames > 1 else np.zeros(1)
+
+
+def camera_path(pan: int, frames: int, side: int) -> NDArray[np.int64]:
+    """Places of a camera that pans at constant speed, to the right of its middle one, in pixels: (frames,).
+
+    Whole pixels keep the set equally sharp in every frame.
+    """
+    return np.rint(pan * PAN_TRAVEL * side * _shares(frames)).astype(np.int64)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,14 @@ class Sprites:
                 raise ValueError(
                     f"sprite {name!r} must be uint8 (F, S, S, 4), not {frames.dtype} {frames.shape}"
                 )
+
+    @cached_property
+    def colours(self) -> dict[str, NDArray[np.float64]]:
+        """Mean colour (3,) of each actor over all that its pictures cover, 0 to 255."""
+        totals = {
+            name: frames.reshape(-1, 4).sum(0, dtype=np.float64) for name, frames in self.pictures.items()
+        }
+        return {name: total[:3] / total[3] * 255 for name, total in totals.items()}
 
     def at(self, name: str, seconds: NDArray[np.float64], *, mirrored: bool) -> NDArray[np.float32]:
         """Pictures of an actor at some times: (T, 4, S, S), premultiplied, 0 to 255."""

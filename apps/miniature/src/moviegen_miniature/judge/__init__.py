@@ -1,6 +1,5 @@
 """The judge: what a clip shows, read from its frames alone, against what was asked for."""
 
-from moviegen_miniature.judge.report import table
 from moviegen_miniature.judge.scoring import Judge, Verdict
 
-__all__ = ["Judge", "Verdict", "table"]
+__all__ = ["Judge", "Verdict"]

@@ -179,9 +179,9 @@ class Networks(nn.Module):
         return self.colour_actor(crops), self.grey_actor(to_grey(crops))
 
 
-def cropped(frames_BCHW: Tensor, place: Place) -> Tensor:
-    """Squares (B, C, CROP, CROP) around places, a little larger than the actor; borders are repeated."""
-    half = place.size * _CROP_MARGIN
+def cropped(frames_BCHW: Tensor, place: Place, margin: float = _CROP_MARGIN) -> Tensor:
+    """Squares (B, C, CROP, CROP) around places, `margin` times as large as them; borders are repeated."""
+    half = place.size * margin
     shift = 2 * place.centre - 1
     zero = torch.zeros_like(half)
     rows = torch.stack([half, zero, shift[:, 0], zero, half, shift[:, 1]], 1).view(-1, 2, 3)

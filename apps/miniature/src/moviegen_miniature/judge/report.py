@@ -1,132 +1,137 @@
-"""The judge's table, and its own validation on true clips."""
+"""The judge's tables: what clips show, how their actors look, and what is asked of the miniature."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from moviegen_miniature.judge.scoring import Judge, Reading, Verdict, compare
-from moviegen_miniature.render import render
-from moviegen_miniature.scene import Scene
-from moviegen_miniature.sprites import Sprites
-
-_PERMUTATIONS = 10
-
-
-class Interval(NamedTuple):
-    """A share and its 95 % interval, 0 to 1."""
-
-    share: float
-    low: float
-    high: float
+from moviegen_miniature.judge.intervals import Interval, median_interval, wilson
+from moviegen_miniature.judge.likeness import Likeness
+from moviegen_miniature.judge.scoring import Verdict
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table."""
+    """Clips of one kind.
+
+    Args:
+        name: what they are.
+        verdicts: one for each clip.
+        likenesses: one for each clip, or none at all where form is not measured.
+    """
 
     name: str
     verdicts: Sequence[Verdict]
+    likenesses: Sequence[Likeness] = ()
 
 
-def wilson(successes: int, trials: int) -> Interval:
-    """Wilson's score interval of a share, at 95 %.
+@dataclass(frozen=True)
+class Goal:
+    """A figure that the miniature must reach, or one that is shown beside it.
 
-    Raises:
-        ValueError: there is no trial.
+    Args:
+        measured: with infinite ends where it has no interval.
+        least: what it must not be below; None: nothing is asked.
+        most: what it must not be above.
+        unit: written after the figures.
+        digits: of them after the point.
     """
-    if trials < 1:
-        raise ValueError("an interval needs at least one trial")
-    z = 1.959964
-    share = successes / trials
-    spread = 1 + z * z / trials
-    middle = (share + z * z / (2 * trials)) / spread
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / spread
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+
+    name: str
+    measured: Interval
+    least: float | None = None
+    most: float | None = None
+    unit: str = ""
+    digits: int = 1
+
+    @property
+    def reached(self) -> bool:
+        """Whether the figure itself is where it must be."""
+        low, high = self.least, self.most
+        return (low is None or self.measured.value >= low) and (high is None or self.measured.value <= high)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The table as text: percentages with 95 % Wilson intervals, sharpness as a median."""
-    head = ("", "clips", "actor, colour", "actor, grey", "set", "motion", "all", "sharpness")
-    lines = [head, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+def facts_table(rows: Sequence[Row]) -> str:
+    """What clips show: percentages with 95 % Wilson intervals."""
+    head = ("", "clips", "actor, colour", "actor, grey", "set", "motion", "camera", "all three", "all four")
+    return _aligned([head, *(_facts(row) for row in rows)])
+
+
+def form_table(rows: Sequence[Row]) -> str:
+    """How their actors look: a percentage, and medians with 95 % intervals, of rows with likenesses."""
+    head = ("", "clips", "stays itself", "sharpness", "likeness", "to one of like colour")
+    return _aligned([head, *(_form(row) for row in rows if row.likenesses)])
+
+
+def goals_table(goals: Sequence[Goal]) -> str:
+    """What is asked of the miniature, and what was measured."""
+    head = ("", "asked", "measured", "reached")
+    return _aligned([head, *(_goal(goal) for goal in goals)])
+
+
+def percent(interval: Interval) -> Interval:
+    """A share in percent."""
+    return Interval(*(100 * value for value in interval))
+
+
+def exactly(value: float) -> Interval:
+    """A figure that was counted or timed once, without an interval."""
+    return Interval(value, -math.inf, math.inf)
+
+
+def _facts(row: Row) -> tuple[str, ...]:
+    facts = (
+        [verdict.actor_colour for verdict in row.verdicts],
+        [verdict.actor_grey for verdict in row.verdicts],
+        [verdict.setting for verdict in row.verdicts],
+        [verdict.motion for verdict in row.verdicts],
+        [verdict.camera for verdict in row.verdicts],
+        [verdict.all_three for verdict in row.verdicts],
+        [verdict.all_four for verdict in row.verdicts],
+    )
+    return row.name, str(len(row.verdicts)), *(_share(fact) for fact in facts)
+
+
+def _form(row: Row) -> tuple[str, ...]:
+    medians = (
+        [verdict.sharpness for verdict in row.verdicts],
+        [likeness.right for likeness in row.likenesses],
+        [likeness.wrong for likeness in row.likenesses],
+    )
+    steady = _share([verdict.steady for verdict in row.verdicts])
+    return row.name, str(len(row.verdicts)), steady, *(_text(median_interval(each), 2) for each in medians)
+
+
+def _share(facts: Sequence[bool]) -> str:
+    return _text(percent(wilson(sum(facts), len(facts))), 1)
+
+
+def _goal(goal: Goal) -> tuple[str, ...]:
+    asked = [
+        f"{word} {bound:.{goal.digits}f}{goal.unit}"
+        for word, bound in (("at least", goal.least), ("at most", goal.most))
+        if bound is not None
+    ]
+    reached = ("yes" if goal.reached else "no") if asked else ""
+    return (
+        goal.name,
+        " and ".join(asked) or "shown",
+        f"{_text(goal.measured, goal.digits)}{goal.unit}",
+        reached,
+    )
+
+
+def _text(interval: Interval, digits: int) -> str:
+    value, low, high = (f"{each:.{digits}f}" for each in interval)
+    return f"{value} [{low}, {high}]" if math.isfinite(interval.high - interval.low) else value
+
+
+def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
+    """A Markdown table whose columns stand under each other; the first line is its head."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rule = "|".join("-" * (width + 2) for width in widths)
     texts = [
         " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
     ]
     return "\n".join([f"| {texts[0]} |", f"|{rule}|", *(f"| {text} |" for text in texts[1:])])
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    verdicts = row.verdicts
-    facts = (
-        [verdict.actor_colour for verdict in verdicts],
-        [verdict.actor_grey for verdict in verdicts],
-        [verdict.setting for verdict in verdicts],
-        [verdict.motion for verdict in verdicts],
-        [verdict.all_right for verdict in verdicts],
-    )
-    shares = [_percent(wilson(sum(fact), len(fact))) for fact in facts]
-    sharpness = f"{float(np.median([verdict.sharpness for verdict in verdicts])):.2f}"
-    return row.name, str(len(verdicts)), *shares, sharpness
-
-
-def _percent(interval: Interval) -> str:
-    share, low, high = (100 * value for value in interval)
-    return f"{share:.1f} [{low:.1f}, {high:.1f}]"
-
-
-def validation(judge: Judge, scenes: Sequence[tuple[str, Sequence[Scene]]]) -> list[Row]:
-    """The judge on clips whose truth is known.
-
-    For each named list of scenes, their true clips; and for the first list also the same clips against the
-    scenes of other clips (near chance for a judge that reads the clip), and clips in which a disc of the
-    actor's mean colour takes its place (near chance for a judge in grey that reads form).
-    """
-    rows = []
-    for name, listed in scenes:
-        truths = [judge.read(render(scene, judge.sprites).frames) for scene in listed]
-        rows.append(Row(f"true clips, {name}", _compared(truths, listed, truths)))
-        if len(rows) == 1:
-            controls = [_shuffled(listed, truths), _patched(judge, listed, truths)]
-    return rows + controls
-
-
-def _compared(shown: Sequence[Reading], asked: Sequence[Scene], truths: Sequence[Reading]) -> list[Verdict]:
-    return [compare(*group) for group in zip(shown, asked, truths, strict=True)]
-
-
-def _shuffled(scenes: Sequence[Scene], truths: Sequence[Reading]) -> Row:
-    """Several permutations, since in a single one facts coincide more or less often by luck."""
-    rng = np.random.default_rng(0)
-    verdicts: list[Verdict] = []
-    for _ in range(_PERMUTATIONS):
-        order = rng.permutation(len(scenes))
-        asked, true = [scenes[place] for place in order], [truths[place] for place in order]
-        verdicts += _compared(truths, asked, true)
-    return Row("shuffled captions", verdicts)
-
-
-def _patched(judge: Judge, scenes: Sequence[Scene], truths: Sequence[Reading]) -> Row:
-    discs = patches(judge.sprites)
-    shown = [judge.read(render(scene, discs).frames) for scene in scenes]
-    return Row("patches of colour", _compared(shown, scenes, truths))
-
-
-def patches(sprites: Sprites) -> Sprites:
-    """Sprites that are soft discs of each actor's mean colour."""
-    return Sprites({name: _patch(frames) for name, frames in sprites.pictures.items()})
-
-
-def _patch(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    side = frames.shape[1]
-    along = (np.arange(side) + 0.5) / side * 2 - 1
-    cover = ((0.85 - np.hypot(along, along[:, None])) * 5 + 0.5).clip(0, 1)
-    total = frames.reshape(-1, 4).sum(0, dtype=np.float64)
-    colour = np.append(total[:3] / total[3] * 255, 255)
-    return np.asarray(np.rint(cover[None, :, :, None] * colour), dtype=np.uint8)

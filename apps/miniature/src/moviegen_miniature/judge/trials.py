@@ -6,21 +6,26 @@ Legend: B clips, C channels, T frames of a clip, H rows, W columns.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from moviegen_core import VideoAutoencoder
 from moviegen_runtime import Cast, TextToVideoRequest
 from moviegen_runtime.media.frames import to_clip, to_uint8
 from moviegen_runtime.media.reading import read_clip
 from moviegen_runtime.metrics import Frames, psnr, ssim
+from torch.nn import Module
 
 from moviegen_miniature.captions import caption
-from moviegen_miniature.casting import Split
-from moviegen_miniature.judge.scoring import Judge, Verdict
+from moviegen_miniature.casting import Split, scene_of
+from moviegen_miniature.prompts import Prompt
 from moviegen_miniature.render import render
 from moviegen_miniature.scene import Scene
 from moviegen_miniature.sprites import Sprites
@@ -49,35 +54,65 @@ class Fidelity:
     """How close an autoencoder's clips are to what it was given.
 
     Args:
-        psnr: mean over clips, in dB, of 8-bit frames.
-        ssim: mean over frames and channels (Wang et al. 2004).
+        psnr: of each clip, in dB, of 8-bit frames.
+        ssim: of each clip, mean over frames and channels (Wang et al. 2004).
         clips: what it gave back.
-        verdicts: on these.
     """
 
-    psnr: float
-    ssim: float
+    psnr: Sequence[float]
+    ssim: Sequence[float]
     clips: Sequence[Frames]
-    verdicts: Sequence[Verdict]
 
 
-def prompts(sprites: Sprites, split: Split, count: int) -> list[Scene]:
-    """The first scenes of the judge's prompts, balanced over actors, motions and sets, before a still camera.
+class Asked(NamedTuple):
+    """A prompt, and the scene that it means."""
+
+    prompt: str
+    scene: Scene
+
+
+def prompts(
+    sprites: Sprites,
+    split: Split,
+    count: int,
+    *,
+    frames: int = Scene.frames,
+    pan_probability: float = 0.0,
+    two_actors_probability: float = 0.0,
+) -> list[Asked]:
+    """The first of the judge's prompts, balanced over actors, motions and sets.
 
     Raises:
-        ValueError: `count` is not positive.
+        ValueError: `count` is not positive, or an option is out of its range.
     """
-    stage = Stage(sprites, split=split, num_clips=count, seed=_PROMPT_SEED, pan_probability=0)
-    return [stage.scene(index) for index in range(count)]
+    stage = Stage(
+        sprites,
+        split=split,
+        num_clips=count,
+        seed=_PROMPT_SEED,
+        frames=frames,
+        pan_probability=pan_probability,
+        two_actors_probability=two_actors_probability,
+    )
+    scenes = [stage.scene(index) for index in range(count)]
+    return [Asked(caption(scene), scene) for scene in scenes]
+
+
+def written(listed: Sequence[Prompt]) -> list[Asked]:
+    """Prompts that were written by hand, each with a scene that it means."""
+    return [
+        Asked(prompt.text, scene_of(prompt.combination, _PROMPT_SEED + index))
+        for index, prompt in enumerate(listed)
+    ]
 
 
 def sampled(
-    cast: Cast, scenes: Sequence[Scene], sampling: Sampling, say: Callable[[str], None]
+    cast: Cast, asked: Sequence[Asked], sampling: Sampling, say: Callable[[str], None]
 ) -> list[Frames]:
-    """What a cast makes of the captions, in their order."""
+    """What a cast makes of prompts, in their order."""
     requests = [
         TextToVideoRequest(
-            prompt=caption(scene),
+            prompt=prompt,
             seed=sampling.seed * _SEEDS_APART + index,
             frames=scene.frames,
             size=str(scene.side),
@@ -85,7 +120,7 @@ def sampled(
             steps=sampling.steps,
             guidance=sampling.guidance,
         )
-        for index, scene in enumerate(scenes)
+        for index, (prompt, scene) in enumerate(asked)
     ]
     clips: list[Frames] = []
     for start in range(0, len(requests), _CHUNK):
@@ -100,17 +135,34 @@ def rebuilt(tae: VideoAutoencoder, frames: Frames, fps: float) -> Frames:
     return to_uint8(tae.decode(tae.encode(to_clip(frames, fps))))[0]
 
 
-def fidelity(judge: Judge, tae: VideoAutoencoder, scenes: Sequence[Scene]) -> Fidelity:
-    """True clips through an autoencoder, compared with themselves and put before the judge."""
-    true = [render(scene, judge.sprites).frames for scene in scenes]
+def half_bytes(*models: Module) -> int:
+    """What models take in float16."""
+    return sum(2 * value.numel() for model in models for value in model.state_dict().values())
+
+
+def generate_seconds(model: str) -> float:
+    """How long `moviegen generate` takes for one clip, from its start to its end.
+
+    Raises:
+        ValueError: it fails.
+    """
+    command = [sys.executable, "-c", "from moviegen_runtime.cli import main; main()", "generate"]
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["a cow stands still on a green field", "--model", model, "-o", f"{folder}/clip.mp4"]
+        begin = time.monotonic()
+        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - begin
+    if done.returncode:
+        raise ValueError(f"moviegen generate failed: {done.stderr.strip()}")
+    return seconds
+
+
+def fidelity(sprites: Sprites, tae: VideoAutoencoder, scenes: Sequence[Scene]) -> Fidelity:
+    """True clips through an autoencoder, compared with themselves."""
+    true = [render(scene, sprites).frames for scene in scenes]
     given = [rebuilt(tae, frames, scene.fps) for frames, scene in zip(true, scenes, strict=True)]
     pairs = list(zip(true, given, strict=True))
-    return Fidelity(
-        psnr=float(np.mean([psnr(*pair) for pair in pairs])),
-        ssim=float(np.mean([ssim(*pair) for pair in pairs])),
-        verdicts=[judge.score(frames, scene) for frames, scene in zip(given, scenes, strict=True)],
-        clips=given,
-    )
+    return Fidelity([psnr(*pair) for pair in pairs], [ssim(*pair) for pair in pairs], given)
 
 
 def real_clips(path: Path, count: int) -> list[Frames]:

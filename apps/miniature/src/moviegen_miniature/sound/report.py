@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moviegen_miniature.judge import Judge
-from moviegen_miniature.judge.report import wilson
+from moviegen_miniature.judge.intervals import wilson
 from moviegen_miniature.render import render
 from moviegen_miniature.sound.casting import FPS_CHOICES, take_at
 from moviegen_miniature.sound.classes import ClassJudge
