@@ -335,6 +335,19 @@ def scaling(session: nox.Session) -> None:
     session.run("python", "-m", "moviegen_miniature", "scaling", *session.posargs, *plot)
 
 
+@nox.session
+def sampling(session: nox.Session) -> None:
+    """Not a check: schedules and shortcuts of the solver against 1,000 steps; an hour of one core.
+
+    Writes a table and a plot of the docs. `python -m moviegen_miniature fetch` must have made the sprites.
+    """
+    sync(session, "--all-packages")
+    session.install("--quiet", MATPLOTLIB)
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
+    command = ("moviegen_miniature", "sampling", "--plot", "docs/images/sampling.png", *session.posargs)
+    _figure(session, "docs/transformer/sampling.md", "sampling", *command)
+
+
 def _figure(session: nox.Session, text: str, name: str, *command: str) -> None:
     """Write what a module's command prints between the marks of that name in a text."""
     printed = Path(session.create_tmp()) / f"{name}.txt"
