@@ -75,7 +75,12 @@ class Packed:
 
 def _stacked(first_BLNK: Tensor, second_BLNK: Tensor) -> Tensor:
     length = max(first_BLNK.shape[1], second_BLNK.shape[1])
-    return torch.cat([F.pad(x, (0, 0, 0, 0, 0, length - x.shape[1])) for x in (first_BLNK, second_BLNK)])
+    return torch.cat([_lengthened(x, length) for x in (first_BLNK, second_BLNK)])
+
+
+def _lengthened(x_BLNK: Tensor, length: int) -> Tensor:
+    missing = length - x_BLNK.shape[1]
+    return F.pad(x_BLNK, (0, 0, 0, 0, 0, missing)) if missing else x_BLNK
 
 
 def packed(tokens_BLD: Tensor, mask_BL: Tensor) -> tuple[Tensor, Tensor]:
