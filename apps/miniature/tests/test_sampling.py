@@ -11,7 +11,7 @@ from moviegen_miniature.__main__ import main
 from moviegen_miniature.judge import Judge
 from moviegen_miniature.judge.trials import prompts
 from moviegen_miniature.sampling.report import schedules_table
-from moviegen_miniature.sampling.solvers import Solver, literal, quadratic, schedules, shortcuts
+from moviegen_miniature.sampling.solvers import Solver, literal, schedules, shortcuts
 from moviegen_miniature.sampling.study import Study
 from moviegen_miniature.sprites import Sprites
 from moviegen_runtime import Cast, TextToVideoRequest, load
@@ -27,10 +27,6 @@ def test_the_literal_reading_starts_its_second_half_from_standstill() -> None:
     assert literal(3, 250).tolist() == pytest.approx([0, 0.004, 0.004 + 0.996 / 4, 1])
     with pytest.raises(ValueError, match="at least the 300 steps taken, not 250"):
         literal(300, 250)
-
-
-def test_quadratic_times_are_squares() -> None:
-    assert quadratic(4).tolist() == [0, 1 / 16, 1 / 4, 9 / 16, 1]
 
 
 def test_every_schedule_and_shortcut_rises_from_0_to_1() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from moviegen_core import VideoLatent, VideoShape
 from moviegen_runtime import Cast, Progress, TextToVideoRequest, load
-from moviegen_runtime.pipelines.text_to_video import noise
+from moviegen_runtime.pipelines.text_to_video import noise, schedule
 from moviegen_runtime.text import MiniLM
 
 PROMPT = "a red bus drives to the left"
@@ -111,6 +111,19 @@ def test_what_is_left_open_is_filled_in_and_told(cast: Cast) -> None:
     json.dumps({name: dict(stage) for name, stage in video.stages.items()}, allow_nan=False)
 
 
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("linear", [0, 0.5, 1]),
+        ("linear-quadratic", [0, 0.004, 1]),
+        ("quadratic", [0, 0.25, 1]),
+    ],
+)
+def test_a_request_names_its_schedule(cast: Cast, name: str, times: list[float]) -> None:
+    request = ask(steps=2, schedule=name).resolved(cast.settings.defaults)
+    assert schedule(request.settings()).times().tolist() == pytest.approx(times)
+
+
 def test_the_rate_reaches_the_prompt_and_the_clip(cast: Cast) -> None:
     slow, fast = cast.generate([ask(fps=8), ask(fps=24)])
     assert fast.clip.fps == 24.0
@@ -122,7 +135,7 @@ def test_the_rate_reaches_the_prompt_and_the_clip(cast: Cast) -> None:
     "fields",
     [
         *({"prompt": "a cow"}, {"seed": 1}, {"guidance": 1.0}, {"method": "heun"}),
-        *({"guidance_interval": (0.2, 0.6)}, {"reuse": 2}),
+        *({"guidance_interval": (0.2, 0.6)}, {"reuse": 2}, {"schedule": "quadratic"}),
     ],
 )
 def test_every_setting_changes_the_clip(cast: Cast, fields: dict[str, object]) -> None:

@@ -18,7 +18,7 @@ from moviegen_dit.sampling import (
     classifier_free_guidance,
     integrate,
 )
-from moviegen_dit.schedules import Linear, LinearQuadratic, Schedule
+from moviegen_dit.schedules import Linear, LinearQuadratic, Quadratic, Schedule
 from moviegen_dit.upsampler import SpatialUpsampler, upsampler_state
 from moviegen_dit.weights import (
     from_pretrained,
@@ -42,6 +42,7 @@ __all__ = [
     "PackedAttentionFn",
     "Positions",
     "PreparedConditions",
+    "Quadratic",
     "Schedule",
     "SpatialUpsampler",
     "StepCallback",

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from moviegen_runtime.text.prompt import clean_prompt
 
-ScheduleName = Literal["linear", "linear-quadratic"]
+ScheduleName = Literal["linear", "linear-quadratic", "quadratic"]
 MethodName = Literal["euler", "midpoint", "heun"]
 MAX_SEED = 2**63 - 1
 _SIZE = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")

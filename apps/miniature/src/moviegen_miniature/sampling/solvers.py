@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from moviegen_dit import ALL_TIMES, Linear, LinearQuadratic
+from moviegen_dit import ALL_TIMES, Linear, LinearQuadratic, Quadratic
 from torch import Tensor
 
 _EMULATED = (250, 1000)  # in practice, and in the paper's motivation
@@ -36,11 +36,6 @@ class Solver:
     @property
     def steps(self) -> int:
         return len(self.times) - 1
-
-
-def quadratic(steps: int) -> Tensor:
-    """(steps + 1,) float64: the squares of a linear schedule."""
-    return Linear(steps).times().square()
 
 
 def literal(steps: int, emulate: int) -> Tensor:
@@ -74,7 +69,7 @@ def schedules(counts: Sequence[int]) -> list[Solver]:
             smooth = LinearQuadratic(steps, emulate).times()
             made.append(Solver(f"linear-quadratic of {emulate}, smooth", smooth))
             made.append(Solver(f"linear-quadratic of {emulate}, literal", literal(steps, emulate)))
-        made.append(Solver("quadratic", quadratic(steps)))
+        made.append(Solver("quadratic", Quadratic(steps).times()))
     return made
 
 

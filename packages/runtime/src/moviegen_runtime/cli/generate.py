@@ -85,7 +85,7 @@ class Generate:
     guidance: Annotated[float | None, _open("X")] = None
     """How strongly the prompt pulls; 1 is no guidance."""
 
-    schedule: Annotated[ScheduleName | None, _open("linear|linear-quadratic")] = None
+    schedule: Annotated[ScheduleName | None, _open("linear|linear-quadratic|quadratic")] = None
     """Where the solver stops."""
 
     method: Annotated[MethodName | None, _open("euler|midpoint|heun")] = None

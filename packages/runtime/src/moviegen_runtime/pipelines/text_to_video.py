@@ -16,6 +16,7 @@ from moviegen_dit import (
     BlockCache,
     Linear,
     LinearQuadratic,
+    Quadratic,
     Schedule,
     StepCallback,
     classifier_free_guidance,
@@ -86,6 +87,8 @@ def schedule(settings: SamplingSettings) -> Schedule:
     """
     if settings.schedule == "linear":
         return Linear(settings.steps)
+    if settings.schedule == "quadratic":
+        return Quadratic(settings.steps)
     if settings.steps > _EMULATED_STEPS:
         raise ValueError(
             f"a linear-quadratic schedule emulates {_EMULATED_STEPS} steps and takes no more, not "
