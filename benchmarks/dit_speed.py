@@ -37,7 +37,7 @@ from measuring import apart, held
 from moviegen_core import TextContext, VideoShape, replacing
 from moviegen_dit import TextEncoderSpec, VideoDiT, VideoDiTConfig
 from moviegen_dit.arithmetic import forward_flop, layer_flop
-from record import ROOT, fill, record
+from record import ROOT, device_name, fill, record
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -252,9 +252,9 @@ def quickest(function: Callable[[], object], repeats: int) -> float:
 def table(cases: list[Case], limit: float) -> str:
     """Every case, and its ratios to ours of the same pair, length and work, and to the limit."""
     lines = [
-        "| model | width x layers | parameters, M | tokens | work | ms | times ours | GFLOP | GFLOP/s "
-        "| of the limit | ms a GFLOP, times ours | peak MB | times ours |",
-        "|---|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| model | width x layers | parameters, M | tokens | work | ms | times ours | GFLOP | by hand "
+        "| GFLOP/s | of the limit | ms a GFLOP, times ours | peak MB | times ours |",
+        "|---|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for each in cases:
         ours = next(
@@ -265,8 +265,9 @@ def table(cases: list[Case], limit: float) -> str:
         )
         cells = [each.model, f"{each.pair.width} x {each.pair.layers}", f"{each.parameters / 1e6:.1f}"]
         cells += [f"{each.tokens:,}", each.work, f"{1e3 * each.seconds:.0f}"]
-        cells += [f"{each.seconds / ours.seconds:.2f}", f"{each.flop / 1e9:.0f}", f"{each.rate:.1f}"]
-        cells += [f"{each.rate / limit:.0%}", f"{ours.rate / each.rate:.2f}"]
+        by_hand = "-" if each.expected_flop is None else f"{each.expected_flop / 1e9:.1f}"
+        cells += [f"{each.seconds / ours.seconds:.2f}", f"{each.flop / 1e9:.1f}", by_hand]
+        cells += [f"{each.rate:.1f}", f"{each.rate / limit:.0%}", f"{ours.rate / each.rate:.2f}"]
         cells += [f"{each.peak_bytes / 1e6:.0f}", f"{each.peak_bytes / ours.peak_bytes:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -351,14 +352,16 @@ def compare(given: argparse.Namespace, pairs: list[Pair], rates: dict[str, float
     printed = table(cases, rates["best"])
     print(printed)
     if given.write:
-        record("dit-speed", {"limits": rates, "cases": [asdict(each) for each in cases]}, given.threads)
-        fill(PAGE, "dit-speed", f"{limits_line(rates)}\n{printed}")
+        record("dit_speed", {"limits": rates, "cases": [asdict(each) for each in cases]}, given.threads)
+        fill(PAGE, "dit-speed", f"{machine(given.threads, rates)}\n{printed}")
 
 
-def limits_line(rates: dict[str, float]) -> str:
+def machine(threads: int, rates: dict[str, float]) -> str:
+    """What was measured on, and its limits."""
+    best, products, attention = (f"{rates[name]:.1f}" for name in ("best", "products", "attention"))
     return (
-        f"{rates['best']:.1f} GFLOP/s in the fastest product, {rates['products']:.1f} in all products of a "
-        f"layer at {COMPARED[-1]:,} tokens, {rates['attention']:.1f} in attention"
+        f"{device_name()}, threads: {threads}, torch {torch.__version__}; GFLOP/s: {best} in the fastest "
+        f"product, {products} in all products of a layer at {COMPARED[-1]:,} tokens, {attention} in attention"
     )
 
 
@@ -383,7 +386,7 @@ def main() -> None:
         parser.error(f"--peers are of {', '.join(pair.peer for pair in PAIRS)}")
     arch = {"pair": asdict(pairs[0]), "mlp_width": matched(pairs[0]).mlp_width}
     rates = json.loads(apart(__file__, arch | {"repeats": 4 * given.repeats}, given.threads))
-    print(limits_line(rates), flush=True)
+    print(machine(given.threads, rates), flush=True)
     if not given.scaling:
         compare(given, pairs, rates)
         return
@@ -391,8 +394,8 @@ def main() -> None:
     printed = scaling_table(points)
     print(printed)
     if given.write:
-        record("dit-scaling", {"rates": rates, "points": [asdict(each) for each in points]}, given.threads)
-        fill(PAGE, "dit-scaling", f"{limits_line(rates)}\n{printed}")
+        record("dit_scaling", {"rates": rates, "points": [asdict(each) for each in points]}, given.threads)
+        fill(PAGE, "dit-scaling", f"{machine(given.threads, rates)}\n{printed}")
     draw(points, PLOT if given.write else Path(tempfile.gettempdir()) / PLOT.name)
 
 

@@ -22,7 +22,7 @@ from unittest.mock import patch
 import torch
 from moviegen_dit import VideoDiT
 from moviegen_runtime import Cast, Progress, TextToVideoRequest, load
-from record import ROOT, fill, record
+from record import ROOT, device_name, fill, record
 from torch import Tensor
 
 PAGE = ROOT / "docs" / "transformer" / "speed.md"
@@ -145,10 +145,10 @@ def main() -> None:
         for steps in given.steps:
             run(cast, SETTLED + 1)  # settles what happens once
             costs.append(median([run(cast, steps) for _ in range(given.repeats)]))
-    printed = table(costs)
+    printed = f"{device_name()}, threads: {given.threads}, torch {torch.__version__}\n{table(costs)}"
     print(printed)
     if given.write:
-        record("sampler-cost", {"costs": [asdict(each) for each in costs]}, given.threads)
+        record("sampler_cost", {"costs": [asdict(each) for each in costs]}, given.threads)
         fill(PAGE, "sampler-cost", printed)
 
 

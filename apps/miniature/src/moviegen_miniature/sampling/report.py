@@ -45,19 +45,20 @@ def _table(head: list[str], whole: Outcome, outcomes: Sequence[Outcome]) -> str:
 def draw(schedules: Sequence[Outcome], shortcuts: Sequence[Outcome], path: Path) -> None:
     """Errors over steps, a line a schedule, and the judge's score over time, a point a shortcut."""
     pyplot = import_module("matplotlib.pyplot")
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 6), layout="constrained")
     for name in dict.fromkeys(each.solver.name for each in schedules):
         line = sorted(
             (each.solver.steps, each.latent_error) for each in schedules if each.solver.name == name
         )
         left.plot(*zip(*line, strict=True), "o-", label=name)
     left.set(xlabel="steps", ylabel="latent error against the reference", xscale="log", yscale="log")
-    left.legend(fontsize="small")
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "fontsize": "small", "ncols": 2}
+    left.legend(**below)
     for each in shortcuts:
         share, low, high = wilson(sum(v.all_right for v in each.verdicts), len(each.verdicts))
         bars = [[share - low], [high - share]]
         right.errorbar(1e3 * each.seconds, share, yerr=bars, fmt="o", label=each.solver.name)
     right.set(xlabel="ms a clip", ylabel="all right")
-    right.legend(fontsize="small", title="left out")
+    right.legend(title="left out", **below)
     with replacing(path) as aside:
         figure.savefig(aside, dpi=110, format="png")
