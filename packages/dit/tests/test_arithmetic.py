@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from moviegen_core import VideoShape
-from moviegen_dit import PreparedConditions, VideoDiT, VideoDiTConfig, preset
+from moviegen_dit import PreparedConditions, VideoDiT, VideoDiTConfig, preset, upsampler_preset
 from moviegen_dit.arithmetic import forward_flop, layer_flop, prompt_flop
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,14 +23,20 @@ def counted(work: Callable[[], object]) -> int:
 
 def on_meta(config: VideoDiTConfig, latent: VideoShape) -> tuple[VideoDiT, list[torch.Tensor]]:
     with torch.device("meta"):
-        shape = (1, config.latent_channels, latent.frames, latent.height, latent.width)
+        shape = (1, config.input_channels, latent.frames, latent.height, latent.width)
         return VideoDiT(config), [torch.empty(shape), torch.empty(1)]
 
 
-@pytest.mark.parametrize("name", ["30b", "5b", "1b"])
-@pytest.mark.parametrize(("latent", "prompt_tokens"), [(LATENT, PROMPT_TOKENS), (VideoShape(1, 32, 32), 3)])
+@pytest.mark.parametrize(
+    ("name", "latent", "prompt_tokens"),
+    [
+        *((name, LATENT, PROMPT_TOKENS) for name in ("30b", "5b", "1b")),
+        ("1b", VideoShape(1, 32, 32), 3),
+        ("7b", VideoShape(14, 136, 240), PROMPT_TOKENS),  # a window of 1088 x 1920 pixels
+    ],
+)
 def test_what_is_worked_out_is_what_pytorch_counts(name: str, latent: VideoShape, prompt_tokens: int) -> None:
-    config = preset(name)
+    config = upsampler_preset(name) if name == "7b" else preset(name)
     model, given = on_meta(config, latent)
     tokens = config.token_shape(latent).positions
     prompts = torch.empty(1, prompt_tokens, config.width, device="meta")

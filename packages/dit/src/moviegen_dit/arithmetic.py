@@ -60,7 +60,8 @@ def prompt_flop(config: VideoDiTConfig, prompt_tokens: int) -> int:
 def forward_flop(config: VideoDiTConfig, tokens: int, prompt_tokens: int) -> int:
     """FLOP of `VideoDiT.forward` for one sample: all layers, patches, time and modulations."""
     width = config.width
-    patches = 4 * tokens * config.patch_channels * width
+    read = config.patch_channels * config.input_channels // config.latent_channels
+    patches = 2 * tokens * (read + config.patch_channels) * width
     time = 2 * width * (TIME_CHANNELS + width)
     modulations = 2 * width * (MODULATIONS + 2) * width
     return config.layers * layer_flop(config, tokens, prompt_tokens).total + patches + time + modulations
