@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from moviegen_core import replacing
 
-from moviegen_miniature.judge.report import wilson
+from moviegen_miniature.judge.intervals import wilson
 from moviegen_miniature.sampling.study import Outcome
 
 
@@ -33,7 +33,7 @@ def _table(head: list[str], whole: Outcome, outcomes: Sequence[Outcome]) -> str:
         exact = each.latent_error == 0
         cells += ["-", "-"] if exact else [f"{100 * each.latent_error:.2f}", f"{each.psnr:.1f}"]
         cells.append(str(len(verdicts)))
-        for right in ([v.all_right for v in verdicts], [v.actor_grey for v in verdicts]):
+        for right in ([v.all_four for v in verdicts], [v.actor_grey for v in verdicts]):
             share, low, high = (100 * part for part in wilson(sum(right), len(right)))
             cells.append(f"{share:.1f} [{low:.1f}, {high:.1f}]")
         cells.append(f"{float(np.median([verdict.sharpness for verdict in verdicts])):.2f}")
@@ -55,7 +55,7 @@ def draw(schedules: Sequence[Outcome], shortcuts: Sequence[Outcome], path: Path)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "fontsize": "small", "ncols": 2}
     left.legend(**below)
     for each in shortcuts:
-        share, low, high = wilson(sum(v.all_right for v in each.verdicts), len(each.verdicts))
+        share, low, high = wilson(sum(v.all_four for v in each.verdicts), len(each.verdicts))
         bars = [[share - low], [high - share]]
         right.errorbar(1e3 * each.seconds, share, yerr=bars, fmt="o", label=each.solver.name)
     right.set(xlabel="ms a clip", ylabel="all right")

@@ -26,10 +26,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from moviegen_miniature.captions import caption
 from moviegen_miniature.judge import Judge, Verdict
+from moviegen_miniature.judge.trials import Asked
 from moviegen_miniature.sampling.solvers import Solver
-from moviegen_miniature.scene import Scene
 
 _LATENTS = "latents"  # in the file of a reference
 
@@ -56,17 +55,17 @@ class Study:
     """A cast before fixed prompts, each with its own noise.
 
     Args:
-        scenes: what is asked for; scene i has the noise of seed i.
+        asked: prompts and what they mean; prompt i has the noise of seed i.
         guidance: scale, the same for all solvers.
         micro_batch: clips that go through the transformer together.
     """
 
-    def __init__(self, cast: Cast, scenes: Sequence[Scene], guidance: float, micro_batch: int) -> None:
+    def __init__(self, cast: Cast, asked: Sequence[Asked], guidance: float, micro_batch: int) -> None:
         self.cast = cast
-        self.scenes = scenes
+        self.scenes = [each.scene for each in asked]
         self.guidance = guidance
         self.micro_batch = micro_batch
-        self._texts = [with_fps(caption(scene), scene.fps) for scene in scenes]
+        self._texts = [with_fps(each.prompt, each.scene.fps) for each in asked]
         self._contexts = [encoder.encode(self._texts) for encoder in cast.encoders]
 
     @torch.inference_mode()
