@@ -24,7 +24,7 @@ def shortcuts_table(outcomes: Sequence[Outcome]) -> str:
 
 
 def _table(head: list[str], whole: Outcome, outcomes: Sequence[Outcome]) -> str:
-    titles = [*head, "latent error, %", "PSNR, dB", "judged", "all right, %", "in grey, %", "sharpness"]
+    titles = [*head, "latent error, %", "PSNR, dB", "judged", "all four, %", "in grey, %", "sharpness"]
     titles += ["ms a clip", "of the first"]
     lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
     for each in outcomes:
@@ -58,7 +58,7 @@ def draw(schedules: Sequence[Outcome], shortcuts: Sequence[Outcome], path: Path)
         share, low, high = wilson(sum(v.all_four for v in each.verdicts), len(each.verdicts))
         bars = [[share - low], [high - share]]
         right.errorbar(1e3 * each.seconds, share, yerr=bars, fmt="o", label=each.solver.name)
-    right.set(xlabel="ms a clip", ylabel="all right")
+    right.set(xlabel="ms a clip", ylabel="all four facts right")
     right.legend(title="left out", **below)
     with replacing(path) as aside:
         figure.savefig(aside, dpi=110, format="png")
