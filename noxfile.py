@@ -274,6 +274,19 @@ def bench_tae(session: nox.Session) -> None:
         session.run("python", "benchmarks/tae_speed.py", "--write", *options, *session.posargs)
 
 
+@nox.session(name="bench-dit")
+def bench_dit(session: nox.Session) -> None:
+    """Not a check: the transformer beside peers and over tokens, and the sampler's own cost, into the docs.
+
+    Needs a quiet machine and half an hour of two cores.
+    """
+    sync(session, "--package", distribution("runtime"))
+    session.install("--quiet", DIFFUSERS, MATPLOTLIB)
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
+    for options in [["dit_speed.py"], ["dit_speed.py", "--scaling"], ["sampler_cost.py"]]:
+        session.run("python", f"benchmarks/{options[0]}", "--write", *options[1:], *session.posargs)
+
+
 @nox.session
 def house(session: nox.Session) -> None:
     """Tests across packages: contracts, packaging, the checks themselves."""
@@ -333,6 +346,19 @@ def scaling(session: nox.Session) -> None:
     session.install("--quiet", MATPLOTLIB)
     plot = ("--plot", "docs/images/scaling.png")
     session.run("python", "-m", "moviegen_miniature", "scaling", *session.posargs, *plot)
+
+
+@nox.session
+def sampling(session: nox.Session) -> None:
+    """Not a check: schedules and shortcuts of the solver against 1,000 steps; an hour of one core.
+
+    Writes a table and a plot of the docs. `python -m moviegen_miniature fetch` must have made the sprites.
+    """
+    sync(session, "--all-packages")
+    session.install("--quiet", MATPLOTLIB)
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
+    command = ("moviegen_miniature", "sampling", "--plot", "docs/images/sampling.png", *session.posargs)
+    _figure(session, "docs/transformer/sampling.md", "sampling", *command)
 
 
 def _figure(session: nox.Session, text: str, name: str, *command: str) -> None:

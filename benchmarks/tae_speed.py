@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import apart, held
 from moviegen_core import VideoClip, VideoLatent, VideoShape
 from moviegen_tae import TAE, TAEConfig, Tiling, decode_tiled, encode_tiled
 from record import ROOT, device_name, fill, record
@@ -152,14 +152,6 @@ def product_flop(_: torch.Size, a: torch.Size, b: torch.Size, **__: object) -> i
     return 2 * a[0] * a[1] * b[1]
 
 
-def held(reset: bool = False) -> int:
-    """Bytes that this process held at most since the last reset (Linux)."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
-
 @torch.no_grad()
 def limits(repeats: int) -> dict[int, float]:
     """GFLOP a second of the fastest 3x3 convolution of each width, over layouts, sizes and batches."""
@@ -176,12 +168,6 @@ def limits(repeats: int) -> dict[int, float]:
                     rate = 18 * width**2 * x[:, 0].numel() / (time.perf_counter() - start) / 1e9
                     best[width] = max(best.get(width, 0.0), rate)
     return best
-
-
-def apart(job: dict[str, object], threads: int) -> str:
-    """What this file prints for a job, in a process of its own."""
-    command = [sys.executable, __file__, "--job", json.dumps(job), "--threads", str(threads)]
-    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1]
 
 
 def table(cases: list[Case], limit: float) -> str:
@@ -266,7 +252,7 @@ def main() -> None:
             record("tae_scaling", {"points": curves}, given.threads)
         draw(curves, PLOT if given.write else Path(tempfile.gettempdir()) / PLOT.name)
         return
-    widths = json.loads(apart({"limits": 10 * given.repeats}, given.threads))
+    widths = json.loads(apart(__file__, {"limits": 10 * given.repeats}, given.threads))
     limit = max(widths.values())
     best = ", ".join(f"{rate:.0f} of width {width}" for width, rate in widths.items())
     head = f"{device_name()}, threads: {given.threads}, torch {torch.__version__}"
@@ -278,7 +264,7 @@ def main() -> None:
         for direction in DIRECTIONS:
             for model in given.models:
                 job = {"name": model, "direction": direction, **size}
-                cases.append(Case(**json.loads(apart(job, given.threads))))
+                cases.append(Case(**json.loads(apart(__file__, job, given.threads))))
                 print(f"{model}, {direction}: {cases[-1].seconds:.2f} s", file=sys.stderr, flush=True)
     printed = table(cases, limit)
     print(printed)

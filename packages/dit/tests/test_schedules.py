@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from moviegen_dit import Linear, LinearQuadratic, Schedule
+from moviegen_dit import Linear, LinearQuadratic, Quadratic, Schedule
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_fifty_steps(emulate: int, joint: list[float], end: list[float]) -> None
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 25, 50, 249, 250])
 def test_times_rise_from_zero_to_one_with_growing_steps(steps: int) -> None:
-    for schedule in (Linear(steps), LinearQuadratic(steps)):
+    for schedule in (Linear(steps), LinearQuadratic(steps), Quadratic(steps)):
         times = schedule.times()
         assert times[0] == 0
         assert times[-1] == 1
@@ -40,6 +40,10 @@ def test_emulating_as_many_steps_as_taken_is_linear() -> None:
     torch.testing.assert_close(LinearQuadratic(40, 40).times(), Linear(40).times(), rtol=0, atol=1e-15)
 
 
+def test_quadratic_times_are_squares() -> None:
+    assert Quadratic(4).times().tolist() == [0, 1 / 16, 1 / 4, 9 / 16, 1]
+
+
 def test_the_second_half_continues_with_the_slope_of_the_first() -> None:
     """A quadratic's first step is its slope at the joint and half of what the next step has more."""
     times = LinearQuadratic(50).times()
@@ -48,7 +52,7 @@ def test_the_second_half_continues_with_the_slope_of_the_first() -> None:
     assert abs(slope_at_joint.item() - 1 / 250) < 1e-12
 
 
-@pytest.mark.parametrize("schedule", [Linear, LinearQuadratic])
+@pytest.mark.parametrize("schedule", [Linear, LinearQuadratic, Quadratic])
 @pytest.mark.parametrize("steps", [0, -1, 10_001])
 def test_a_senseless_number_of_steps_is_refused(schedule: Callable[[int], Schedule], steps: int) -> None:
     with pytest.raises(ValueError, match=f"steps must be from 1 to 10000, not {steps}"):

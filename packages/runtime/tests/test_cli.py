@@ -17,6 +17,7 @@ OPTIONS_OF_GENERATE = {
     *("--fps", "--steps", "--guidance", "--schedule", "--method", "--device", "--dtype", "--format"),
     *("--contact-sheet", "--display-scale", "--overwrite"),
     *("--rewrite", "--rewrite-model", "--rewrite-key-env", "--embeddings"),
+    *("--guidance-interval", "--reuse"),
 }
 
 
@@ -56,7 +57,8 @@ def test_the_options_of_generate_stay_as_they_are(capsys: pytest.CaptureFixture[
 
 
 def test_every_setting_of_a_request_is_an_option() -> None:
-    fields = {f"--{name}" for name in TextToVideoRequest.model_fields if name not in ("prompt", "rewriting")}
+    fields = set(TextToVideoRequest.model_fields) - {"prompt", "rewriting"}
+    fields = {f"--{name.replace('_', '-')}" for name in fields}
     assert fields <= OPTIONS_OF_GENERATE
 
 

@@ -80,11 +80,14 @@ def test_a_sidecar_makes_the_same_file_again(
     generate: Generate, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--seed", "5", "--steps", "3", "--schedule", "linear-quadratic", "--display-scale", "2"]
+    options += ["--guidance-interval", "0", "0.2", "--reuse", "2"]
     generate(PROMPT, "-o", "bus.mp4", *options)
     main(["generate", "--from-sidecar", "bus.json", "-o", "again.mp4"])
     assert Path("again.mp4").read_bytes() == Path("bus.mp4").read_bytes()
     first, again = (json.loads(Path(name).read_text()) for name in ("bus.json", "again.json"))
     assert again == first | {"file": "again.mp4"}
+    told = first["stages"]["sampling"]
+    assert (told["guidance_interval"], told["reuse"]) == ([0.0, 0.2], 2)
     moved = Path("moved")
     shutil.copytree(tiny_model, moved)
     main(["generate", "--from-sidecar", "bus.json", "-o", "moved.mp4", "--model", "moved"])
@@ -145,6 +148,9 @@ def test_existing_files_are_kept_unless_told_otherwise(
         (["a", "-o", "a.mp4", "--size", "big"], "size must be a number of pixels"),
         (["a", "-o", "a.mp4", "--steps", "0"], "steps should be greater than or equal to 1, not 0"),
         (["a", "-o", "a.mp4", "--guidance", "nan"], "guidance should be a finite number, not nan"),
+        (["a", "-o", "a.mp4", "--reuse", "0"], "reuse should be greater than or equal to 1, not 0"),
+        (["a", "-o", "a.mp4", "--guidance-interval", "0.9", "0.1"], "two rising times, not 0.9 and 0.1"),
+        (["--from-sidecar", "a.json", "-o", "b.mp4", "--reuse", "3"], "leave out --reuse"),
         (["a", "-o", "a.mp4", "--num-samples", "0"], "--num-samples must be from 1 to 1000, not 0"),
         (["a", "-o", "a.mp4", "--seed", "-1"], "--seed must be from 0 to"),
         (["a", "-o", "a.mp4", "--display-scale", "0"], "--display-scale must be from 1 to 64, not 0"),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from moviegen_core import VideoLatent, VideoShape
 from moviegen_runtime import Cast, Progress, TextToVideoRequest, load
-from moviegen_runtime.pipelines.text_to_video import noise
+from moviegen_runtime.pipelines.text_to_video import noise, schedule
 from moviegen_runtime.text import MiniLM
 
 PROMPT = "a red bus drives to the left"
@@ -102,11 +102,26 @@ def test_what_is_left_open_is_filled_in_and_told(cast: Cast) -> None:
         "guidance": 3.0,
         "schedule": "linear-quadratic",
         "method": "euler",
+        "guidance_interval": (0.0, 1.0),
+        "reuse": 1,
     }
     assert video.stages["reading the prompt"]["text"] == "FPS-8. a cow"
     assert video.stages["sampling"]["times"] == pytest.approx([0, 0.004, 0.255, 1.0])
     assert set(video.weights) == {"tae", "dit", "minilm"}
     json.dumps({name: dict(stage) for name, stage in video.stages.items()}, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("linear", [0, 0.5, 1]),
+        ("linear-quadratic", [0, 0.004, 1]),
+        ("quadratic", [0, 0.25, 1]),
+    ],
+)
+def test_a_request_names_its_schedule(cast: Cast, name: str, times: list[float]) -> None:
+    request = ask(steps=2, schedule=name).resolved(cast.settings.defaults)
+    assert schedule(request.settings()).times().tolist() == pytest.approx(times)
 
 
 def test_the_rate_reaches_the_prompt_and_the_clip(cast: Cast) -> None:
@@ -116,9 +131,30 @@ def test_the_rate_reaches_the_prompt_and_the_clip(cast: Cast) -> None:
     assert not torch.equal(slow.clip.frames, fast.clip.frames)
 
 
-@pytest.mark.parametrize("fields", [{"prompt": "a cow"}, {"seed": 1}, {"guidance": 1.0}, {"method": "heun"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"prompt": "a cow"}, {"seed": 1}, {"guidance": 1.0}, {"method": "heun"}),
+        *({"guidance_interval": (0.2, 0.6)}, {"reuse": 2}, {"schedule": "quadratic"}),
+    ],
+)
 def test_every_setting_changes_the_clip(cast: Cast, fields: dict[str, object]) -> None:
     assert not torch.equal(cast.generate(ask()).clip.frames, cast.generate(ask(**fields)).clip.frames)
+
+
+def test_shortcuts_that_leave_nothing_out_change_nothing(cast: Cast) -> None:
+    plain, same = cast.generate([ask(), ask(guidance_interval=(0, 0.99), reuse=1)])
+    assert torch.equal(plain.clip.frames, same.clip.frames)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2])
+def test_a_run_reuses_nothing_of_another(tiny_model: Path, micro_batch: int) -> None:
+    """With 3 steps the cache would be at another place of its cycle in a second run."""
+    cast = load(tiny_model, device="cpu", micro_batch=micro_batch)
+    request = ask(steps=3, reuse=2)
+    first, again, alone = *cast.generate([request, request]), cast.generate(request)
+    for other in (again, alone):
+        torch.testing.assert_close(other.clip.frames, first.clip.frames, rtol=1e-4, atol=1e-5)
 
 
 def test_progress_tells_every_stage_and_every_step(cast: Cast) -> None:

@@ -9,6 +9,7 @@ import tyro
 
 from moviegen_miniature.commands import Bench, Fetch, Sheet
 from moviegen_miniature.judge_commands import Gallery, JudgeModel, JudgeTrain, Real
+from moviegen_miniature.sampling.command import SamplingStudy
 from moviegen_miniature.scaling import Scaling
 from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
 from moviegen_miniature.upsampler_figures import UpsamplerFigures
@@ -21,6 +22,7 @@ Command = (
     | JudgeModel
     | Gallery
     | Real
+    | SamplingStudy
     | Scaling
     | SoundCheck
     | SoundFilms
@@ -34,6 +36,7 @@ _COMMANDS: dict[str, Callable[..., Command]] = {
     "judge": JudgeModel,
     "gallery": Gallery,
     "real": Real,
+    "sampling": SamplingStudy,
     "scaling": Scaling,
     "sound-check": SoundCheck,
     "sound-films": SoundFilms,

@@ -2,13 +2,15 @@
 
 from moviegen_dit.attention import PackedAttentionFn, sdpa_attention, sdpa_packed_attention
 from moviegen_dit.backends import AttentionKind, resolve_attention, resolve_packed_attention
-from moviegen_dit.conditions import PreparedConditions
+from moviegen_dit.caching import BlockCache
+from moviegen_dit.conditions import Positions, PreparedConditions
 from moviegen_dit.config import TextEncoderSpec, UpsamplerConfig, VideoDiTConfig, preset, upsampler_preset
 from moviegen_dit.flow import FlowPath, FlowSample, logit_normal
 from moviegen_dit.growth import grow_positions
 from moviegen_dit.losses import flow_matching_loss
 from moviegen_dit.model import VideoDiT
 from moviegen_dit.sampling import (
+    ALL_TIMES,
     ConditionalVelocity,
     Method,
     StepCallback,
@@ -16,7 +18,7 @@ from moviegen_dit.sampling import (
     classifier_free_guidance,
     integrate,
 )
-from moviegen_dit.schedules import Linear, LinearQuadratic, Schedule
+from moviegen_dit.schedules import Linear, LinearQuadratic, Quadratic, Schedule
 from moviegen_dit.upsampler import SpatialUpsampler, upsampler_state
 from moviegen_dit.weights import (
     from_pretrained,
@@ -28,7 +30,9 @@ from moviegen_dit.weights import (
 from moviegen_dit.windows import Windows, WindowVelocity, multidiffusion
 
 __all__ = [
+    "ALL_TIMES",
     "AttentionKind",
+    "BlockCache",
     "ConditionalVelocity",
     "FlowPath",
     "FlowSample",
@@ -36,7 +40,9 @@ __all__ = [
     "LinearQuadratic",
     "Method",
     "PackedAttentionFn",
+    "Positions",
     "PreparedConditions",
+    "Quadratic",
     "Schedule",
     "SpatialUpsampler",
     "StepCallback",

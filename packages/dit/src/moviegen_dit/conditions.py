@@ -1,6 +1,6 @@
 """What the video transformer knows about its samples besides latent and time.
 
-Legend: B batch, L prompt tokens, D width, N heads, K channels of a head.
+Legend: B batch, S video tokens, L prompt tokens, D width, N heads, K channels of a head.
 """
 
 from __future__ import annotations
@@ -9,9 +9,23 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from moviegen_core import VideoShape
 from torch import Tensor
 
 from moviegen_dit.kernels.packing import Packing
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Sum of the position tables for samples of one size.
+
+    Args:
+        tokens: along each axis.
+        table: (S, D).
+    """
+
+    tokens: VideoShape
+    table: Tensor
 
 
 @dataclass(frozen=True)
@@ -24,11 +38,13 @@ class PreparedConditions:
         keys: one (B, L, N, K) a layer.
         values: one (B, L, N, K) a layer.
         key_lengths: (B,) int64 number of tokens of each prompt; tokens beyond it are padding.
+        positions: of the samples' size, as `VideoDiT.placed` adds them; None: summed anew at every step.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     key_lengths: Tensor
+    positions: Positions | None = None
 
     @property
     def batch(self) -> int:
@@ -40,6 +56,7 @@ class PreparedConditions:
             keys=tuple(map(_stacked, self.keys, other.keys)),
             values=tuple(map(_stacked, self.values, other.values)),
             key_lengths=torch.cat([self.key_lengths, other.key_lengths]),
+            positions=self.positions or other.positions,
         )
 
 
@@ -58,7 +75,12 @@ class Packed:
 
 def _stacked(first_BLNK: Tensor, second_BLNK: Tensor) -> Tensor:
     length = max(first_BLNK.shape[1], second_BLNK.shape[1])
-    return torch.cat([F.pad(x, (0, 0, 0, 0, 0, length - x.shape[1])) for x in (first_BLNK, second_BLNK)])
+    return torch.cat([_lengthened(x, length) for x in (first_BLNK, second_BLNK)])
+
+
+def _lengthened(x_BLNK: Tensor, length: int) -> Tensor:
+    missing = length - x_BLNK.shape[1]
+    return F.pad(x_BLNK, (0, 0, 0, 0, 0, missing)) if missing else x_BLNK
 
 
 def packed(tokens_BLD: Tensor, mask_BL: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ D width.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -14,7 +15,8 @@ from moviegen_core import AttentionFn, TextContext, VideoShape
 from torch import Tensor, nn
 
 from moviegen_dit.attention import PackedAttentionFn, sdpa_attention, sdpa_packed_attention
-from moviegen_dit.conditions import Packed, PreparedConditions, packed
+from moviegen_dit.caching import BlockCache
+from moviegen_dit.conditions import Packed, Positions, PreparedConditions, packed
 from moviegen_dit.config import VideoDiTConfig
 from moviegen_dit.kernels.packing import Packing
 from moviegen_dit.layers import (
@@ -97,7 +99,18 @@ class VideoDiT(nn.Module):
         lengths_B = torch.full((batch,), len(self.prompts), device=nulls_LD.device)
         return self._keys_and_values(nulls_LD.expand(batch, -1, -1), lengths_B)
 
-    def forward(self, x: Tensor, t: Tensor, conditions: PreparedConditions) -> Tensor:
+    def placed(self, conditions: PreparedConditions, latent: VideoShape) -> PreparedConditions:
+        """Conditions that also hold the positions of latents of one size, for a solver of many steps.
+
+        Raises:
+            ValueError: a size that the patches or the position tables do not fit.
+        """
+        tokens = self.config.token_shape(latent)
+        return replace(conditions, positions=Positions(tokens, self._positions(tokens)))
+
+    def forward(
+        self, x: Tensor, t: Tensor, conditions: PreparedConditions, cache: BlockCache | None = None
+    ) -> Tensor:
         """Velocity of a noisy latent.
 
         Args:
@@ -105,16 +118,20 @@ class VideoDiT(nn.Module):
                 those of the latent that the model is shown.
             t: (B,) times in [0, 1]: 0 is noise, 1 is data.
             conditions: of the same samples, in the same order.
+            cache: of the solver's run that this call belongs to; None: every block runs.
 
         Returns:
             (B, C, T, H, W) of the noisy latent.
 
         Raises:
-            ValueError: a size that the patches or the position tables do not fit, or batch sizes differ.
+            ValueError: a size that the patches, the position tables or the positions of the conditions do not
+                fit, or batch sizes differ.
         """
         tokens = self._checked(x, x.shape[0], t, conditions)
         x_BSC = patchify(x, self.config.patch)
-        out_BSC = self._velocity(x_BSC, self._positions(tokens), t, conditions, None)
+        places = conditions.positions
+        positions_SD = self._positions(tokens) if places is None else places.table
+        out_BSC = self._velocity(x_BSC, positions_SD, t, conditions, None, cache)
         return unpatchify(out_BSC, self.config.patch, tokens)
 
     def forward_packed(
@@ -153,13 +170,22 @@ class VideoDiT(nn.Module):
         t_B: Tensor,
         conditions: PreparedConditions,
         sizes: Packed | None,
+        cache: BlockCache | None = None,
     ) -> Tensor:
         """From patches to patches."""
         x_BSD = self.patch_in(x_BSC)
         time_BD = self.time_embedding(t_B)
         modulation_B6D = self.modulation(time_BD).unflatten(1, (MODULATIONS, -1))
-        for block, keys, values in zip(self.blocks, conditions.keys, conditions.values, strict=True):
-            x_BSD = block(x_BSD, positions_SD, modulation_B6D, keys, values, conditions.key_lengths, sizes)
+        layers = list(zip(self.blocks, conditions.keys, conditions.values, strict=True))
+
+        def run(x_BSD: Tensor, first: int, last: int) -> Tensor:
+            for block, keys, values in layers[first:last]:
+                x_BSD = block(
+                    x_BSD, positions_SD, modulation_B6D, keys, values, conditions.key_lengths, sizes
+                )
+            return x_BSD
+
+        x_BSD = run(x_BSD, 0, len(layers)) if cache is None else cache.through(run, x_BSD, len(layers))
         shift, scale = modulations(self.final_modulation(time_BD).unflatten(1, (2, -1)), sizes)
         out_BSC: Tensor = self.patch_out(modulated_norm(x_BSD, shift, scale))
         return out_BSC
@@ -203,4 +229,9 @@ class VideoDiT(nn.Module):
                 f"conditions must be of {batch} samples and {self.config.layers} layers, "
                 f"not {conditions.batch} and {len(conditions.keys)}"
             )
-        return self.config.token_shape(VideoShape(*x.shape[2:]))
+        tokens = self.config.token_shape(VideoShape(*x.shape[2:]))
+        if conditions.positions is not None and conditions.positions.tokens != tokens:
+            raise ValueError(
+                f"the conditions were placed for {conditions.positions.tokens} tokens, and x has {tokens}"
+            )
+        return tokens

@@ -43,6 +43,24 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Quadratic:
+    """Squares of a linear schedule: steps that grow from the first one on. Not from the paper.
+
+    Raises:
+        ValueError: steps not in 1 to 10000.
+    """
+
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+
+    def times(self) -> Tensor:
+        """(steps + 1,) float64 from 0 to 1."""
+        return Linear(self.steps).times().square()
+
+
+@dataclass(frozen=True)
 class LinearQuadratic:
     """The first half of the steps are those of a longer linear schedule, the rest grow quadratically.
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from moviegen_runtime.text.prompt import clean_prompt
 
-ScheduleName = Literal["linear", "linear-quadratic"]
+ScheduleName = Literal["linear", "linear-quadratic", "quadratic"]
 MethodName = Literal["euler", "midpoint", "heun"]
 MAX_SEED = 2**63 - 1
 _SIZE = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
@@ -41,6 +41,19 @@ Frames = Annotated[int, Field(ge=1, le=4096)]
 Fps = Annotated[float, Field(gt=0, le=240)]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
+_Time = Annotated[float, Field(ge=0, le=1)]
+
+
+def _rising(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] >= interval[1]:
+        raise ValueError(
+            f"the interval of guidance must be two rising times, not {interval[0]:g} and {interval[1]:g}"
+        )
+    return interval
+
+
+Interval = Annotated[tuple[_Time, _Time], AfterValidator(_rising)]
+Reuse = Annotated[int, Field(ge=1, le=1000)]
 
 
 class SamplingSettings(BaseModel):
@@ -54,6 +67,8 @@ class SamplingSettings(BaseModel):
         guidance: scale of classifier-free guidance; 1 is none; the paper uses 7.5.
         schedule: where the solver stops (paper section 3.4.2).
         method: the solver; the paper's is Euler.
+        guidance_interval: first and last time that are guided, of 0, noise, to 1, the clip.
+        reuse: the middle blocks of the transformer run at every so many evaluations; 1 is at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -65,6 +80,8 @@ class SamplingSettings(BaseModel):
     guidance: Guidance
     schedule: ScheduleName
     method: MethodName
+    guidance_interval: Interval = (0.0, 1.0)
+    reuse: Reuse = 1
 
 
 class Rewriting(BaseModel):
@@ -104,6 +121,8 @@ class TextToVideoRequest(BaseModel):
     guidance: Guidance | None = None
     schedule: ScheduleName | None = None
     method: MethodName | None = None
+    guidance_interval: Interval | None = None
+    reuse: Reuse | None = None
 
     def resolved(self, defaults: SamplingSettings) -> TextToVideoRequest:
         """The same request with every field that is None taken from `defaults`."""

@@ -85,11 +85,17 @@ class Generate:
     guidance: Annotated[float | None, _open("X")] = None
     """How strongly the prompt pulls; 1 is no guidance."""
 
-    schedule: Annotated[ScheduleName | None, _open("linear|linear-quadratic")] = None
+    schedule: Annotated[ScheduleName | None, _open("linear|linear-quadratic|quadratic")] = None
     """Where the solver stops."""
 
     method: Annotated[MethodName | None, _open("euler|midpoint|heun")] = None
     """The solver."""
+
+    guidance_interval: Annotated[tuple[float, float] | None, _open("FROM TO")] = None
+    """Guide only between these times, of 0 (noise) to 1 (clip); outside, a step costs half. 0 1 is all."""
+
+    reuse: Annotated[int | None, _open("N")] = None
+    """Run the middle of the transformer at every Nth step only, and reuse it in between; 1 is always."""
 
     device: Annotated[str | None, _without("DEVICE", "the first GPU, or else cpu")] = None
     """Where to compute, as torch names it: cpu, cuda, cuda:1, mps."""
@@ -256,7 +262,10 @@ class Generate:
         return cast
 
 
-_REQUEST_FIELDS = ("frames", "size", "fps", "steps", "guidance", "schedule", "method")
+_REQUEST_FIELDS = (
+    *("frames", "size", "fps", "steps", "guidance", "schedule", "method"),
+    *("guidance_interval", "reuse"),
+)
 _REWRITING = ("rewrite", "rewrite_model", "rewrite_key_env")
 _BROUGHT_BY_SIDECAR = (
     "prompt",

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from moviegen_core import TextContext, VideoClip, VideoLatent, VideoShape
 from moviegen_dit import (
+    BlockCache,
     Linear,
     LinearQuadratic,
+    Quadratic,
     Schedule,
     StepCallback,
     classifier_free_guidance,
@@ -84,6 +87,8 @@ def schedule(settings: SamplingSettings) -> Schedule:
     """
     if settings.schedule == "linear":
         return Linear(settings.steps)
+    if settings.schedule == "quadratic":
+        return Quadratic(settings.steps)
     if settings.steps > _EMULATED_STEPS:
         raise ValueError(
             f"a linear-quadratic schedule emulates {_EMULATED_STEPS} steps and takes no more, not "
@@ -193,8 +198,14 @@ def _solve(cast: Cast, batch: Sequence[_Sample], on_step: StepCallback) -> Tenso
     latent = cast.tae.stride.latent(_clip_shape(settings))
     start = torch.cat([noise(sample.request.seed, cast.tae.latent_channels, latent) for sample in batch])
     contexts = [_joined(parts).to(device, dtype) for parts in zip(*(s.contexts for s in batch), strict=True)]
+    conditions = cast.dit.placed(cast.dit.prepare(contexts), latent)
     guided = classifier_free_guidance(
-        cast.dit, cast.dit.prepare(contexts), cast.dit.null_conditions(len(batch)), settings.guidance
+        # A cache remembers one run, so each micro-batch has its own.
+        cast.dit if settings.reuse == 1 else partial(cast.dit, cache=BlockCache(settings.reuse)),
+        conditions,
+        cast.dit.null_conditions(len(batch)),
+        settings.guidance,
+        settings.guidance_interval,
     )
 
     def velocity(x: Tensor, t: Tensor) -> Tensor:
@@ -253,6 +264,8 @@ def _stages(cast: Cast, sample: _Sample) -> dict[str, dict[str, JsonValue]]:
             "schedule": settings.schedule,
             "times": times,
             "guidance": settings.guidance,
+            "guidance_interval": [*settings.guidance_interval],
+            "reuse": settings.reuse,
             "transformer": cast.dit.config.model_dump(mode="json"),
         },
         "decoding": {
