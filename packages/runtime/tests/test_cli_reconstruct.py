@@ -113,6 +113,28 @@ def test_a_film_goes_through_the_autoencoder(
     assert f"{ratio / 2:.1f} to 1 in bits (8 a pixel value, 16 a latent value)" in lines[4]
 
 
+@pytest.mark.parametrize("rotation", [90, 180])
+def test_a_film_that_lies_goes_through_upright(
+    make_film: MakeFilm, model: list[str], tae: TAE, rotation: int
+) -> None:
+    make_film(Path("in.mp4"), rotation=rotation)
+    main(["reconstruct", "in.mp4", "-o", "out.mp4", *model])
+    expected = rebuilt(tae, read_clip("in.mp4").frames)
+    written = read_clip("out.mp4").frames
+    assert written.shape == expected.shape == ((12, 48, 64, 3) if rotation == 180 else (12, 64, 48, 3))
+    assert np.abs((written.astype(float) - expected) @ (0.299, 0.587, 0.114)).mean() < 3
+
+
+def test_a_film_is_never_written_over_itself(
+    make_film: MakeFilm, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_film(Path("in.mp4"))
+    before = Path("in.mp4").read_bytes()
+    said = sentence(capsys, "in.mp4", "-o", "./in.mp4", "--overwrite", *model)
+    assert "is the film itself" in said
+    assert Path("in.mp4").read_bytes() == before
+
+
 def test_a_film_of_many_tiles_keeps_frames_times_and_sound(make_film: MakeFilm, model: list[str]) -> None:
     uneven = sorted({round(33.4 * index + 9 * (index % 3)) for index in range(75)})
     make_film(Path("in.mp4"), times=uneven, unit=Fraction(1, 1000), sound="aac")

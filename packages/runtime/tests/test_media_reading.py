@@ -115,8 +115,8 @@ def test_what_is_no_video_is_named(tmp_path: Path, data: bytes) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    for path in (tmp_path / "nothing.mp4", tmp_path):
-        with pytest.raises(ValueError, match="there is no file"):
+    for path, said in ((tmp_path / "nothing.mp4", "there is no file"), (tmp_path, "is a folder")):
+        with pytest.raises(ValueError, match=said):
             read_clip(path)
 
 

@@ -33,7 +33,7 @@ class Reconstruct:
     """
 
     film: Annotated[Path, tyro.conf.Positional]
-    """Any video file."""
+    """A video file of at least 11x11 pixels."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
     """File to write, .mp4."""
@@ -114,6 +114,9 @@ class Reconstruct:
             if path.suffix != ".mp4":
                 raise ValueError(f"{path.name!r} must end in .mp4")
         check_outputs(outputs, overwrite=self.overwrite)
+        for path in outputs:
+            if path.exists() and self.film.exists() and path.samefile(self.film):
+                raise ValueError(f"{path} is the film itself: write the result into another file")
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"--max-frames must be at least 1, not {self.max_frames}")
         if not 0 < self.memory < 2**20:

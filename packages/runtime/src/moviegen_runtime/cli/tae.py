@@ -25,7 +25,9 @@ class Tae:
     """What to do."""
 
     source: Annotated[Path, tyro.conf.Positional]
-    """Folder of a diffusers AutoencoderKL (often named vae), or its safetensors file alone."""
+    """Folder of a diffusers AutoencoderKL (often named vae), or its safetensors file alone.
+
+    With the file alone, 32 norm groups are assumed, and latents are not normalised."""
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")]
     """Folder of weights to write, which must not be there yet."""
@@ -44,6 +46,8 @@ class Tae:
         save(tae, self.out)
         given, usual = tae.config.model_dump(mode="json"), preset(_PRESET).model_dump(mode="json")
         changed = {name: value for name, value in given.items() if value != usual[name]}
+        if self.source.is_file():
+            print("no config.json was read: 32 norm groups assumed, latents not normalised", file=sys.stderr)
         print(f"weights in {self.out}; a recipe that trains them with --init has", file=sys.stderr)
         print(f"preset: {_PRESET}")
         if changed:

@@ -25,7 +25,7 @@ def to_uint8(clip: VideoClip) -> list[NDArray[np.uint8]]:
         ValueError: a value is not finite.
     """
     if not bool(torch.isfinite(clip.frames).all()):
-        raise ValueError("the clip holds values that are not finite; its model or dtype does not work here")
+        raise ValueError("the clip holds values that are not finite: take --dtype float32, or another model")
     scaled = (clip.frames.detach().to("cpu", torch.float32).clamp(-1.0, 1.0) + 1.0) * 127.5
     frames_BTHWC = scaled.round().to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous()
     return list(frames_BTHWC.numpy())

@@ -87,7 +87,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
         ValueError: the file is missing, empty, or not of a kind that is read here.
     """
     if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+        raise ValueError(f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
     with ExitStack() as stack:
@@ -200,7 +200,7 @@ def upright(path: Path, frame: VideoFrame) -> NDArray[np.uint8]:
     with told(path):
         picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
     # Telephones store the picture lying down and say by how much to turn it.
-    return np.rot90(picture, k=round(frame.rotation / 90))
+    return np.ascontiguousarray(np.rot90(picture, k=round(frame.rotation / 90)))
 
 
 def _timed_frames(

@@ -117,8 +117,8 @@ def tiling_within(
             return tiling
     needed = needed_bytes(tae, tiling, height, width)
     raise ValueError(
-        f"pictures of {width}x{height} take about {needed / 2**30:.1f} GiB; allow it with --memory "
-        f"{needed / 2**30 + 0.1:.1f}, or cut them smaller"
+        f"pictures of {width}x{height} take about {needed / 2**30:.2g} GiB: allow it with --memory "
+        f"{needed / 2**30 + 0.1:.1f}, or make them smaller"
     )
 
 

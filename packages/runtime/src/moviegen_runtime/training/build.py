@@ -118,22 +118,24 @@ def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
 
 def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str, Tensor], str | None]:
     wanted = module.model.config
+    model: moviegen_tae.TAE | moviegen_dit.VideoDiT | moviegen_dit.SpatialUpsampler
     if isinstance(module, TAEModule):
-        tae = moviegen_tae.from_pretrained(folder)
-        if tae.config == wanted:
-            return tae.state_dict(), None
+        model = moviegen_tae.from_pretrained(folder)
     elif isinstance(module, UpsamplerModule):
-        upsampler = moviegen_dit.upsampler_from_pretrained(folder)
-        if upsampler.config == wanted:
-            return upsampler.state_dict(), None
+        model = moviegen_dit.upsampler_from_pretrained(folder)
     else:
-        dit = moviegen_dit.from_pretrained(folder)
-        if dit.config == wanted:
-            return dit.state_dict(), None
-        if dit.config.model_copy(update={"positions": wanted.positions}) == wanted:
-            state = moviegen_dit.grow_positions(dit.state_dict(), wanted.positions)
-            return state, f"position tables grown from {dit.config.positions} to {wanted.positions}"
-    raise ValueError(f"the weights in {folder} have another architecture than the recipe")
+        model = moviegen_dit.from_pretrained(folder)
+    if model.config == wanted:
+        return model.state_dict(), None
+    given, asked = model.config.model_dump(), wanted.model_dump()
+    odd = [name for name in asked if given[name] != asked[name]]
+    if odd == ["positions"] and isinstance(module, DiTModule):
+        state = moviegen_dit.grow_positions(model.state_dict(), asked["positions"])
+        return state, f"position tables grown from {given['positions']} to {asked['positions']}"
+    raise ValueError(
+        f"the weights in {folder} have another architecture than the recipe: {odd[0]} is {given[odd[0]]} "
+        f"in the weights, {asked[odd[0]]} in the recipe, whose key architecture may change it"
+    )
 
 
 def _build_tae(recipe: TAERecipe) -> Training:

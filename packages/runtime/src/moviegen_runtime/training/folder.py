@@ -48,8 +48,8 @@ class RunFolder:
     def preview(self) -> Path:
         return self.root / "preview.png"
 
-    def open(self, recipe: AnyRecipe) -> int:
-        """Make the folder, or check that it belongs to this recipe.
+    def check(self, recipe: AnyRecipe) -> int:
+        """Check that a training by this recipe may use the folder; nothing is written.
 
         Returns:
             The number of steps that are done: 0, or that of the checkpoint.
@@ -66,11 +66,13 @@ class RunFolder:
                 )
         elif self.root.is_dir() and any(self.root.iterdir()):
             raise ValueError(f"{self.root} is not empty and holds no training: give a new folder")
+        return self._steps_done()
+
+    def make(self, recipe: AnyRecipe, step: int) -> None:
+        """Make the folder ready for a leg that begins after `step` steps."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         save_recipe(recipe, self.recipe)
-        step = self._steps_done()
         self._forget_log_after(step)
-        return step
 
     def write_log(self, entry: dict[str, Any]) -> None:
         """Append one line to the log."""

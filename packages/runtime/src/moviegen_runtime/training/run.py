@@ -67,14 +67,18 @@ def train(recipe: AnyRecipe, out: Path, machine: Machine | None = None, init: Pa
     machine = machine or Machine()
     machine.accelerator()  # refused before anything is written
     folder = RunFolder(out)
-    done = folder.open(recipe)
+    done = folder.check(recipe)
     with StatusLine() as line:
         if done >= recipe.steps:
             line.say(f"{out} is trained: {done} of {recipe.steps} steps")
             return True
         training = build_training(recipe)
         module = training.module
-        line.say(_beginning(folder, module, done, init))
+        entry, text = _beginning(module, done, init)
+        folder.make(recipe, done)  # only now: what could be refused has been
+        folder.write_log({"step": done, "event": "start", **entry})
+        parameters = sum(p.numel() for p in module.model.parameters())
+        line.say(f"{out}: {parameters:,} parameters, {text}")
         legs = Legs(folder, line, machine.max_minutes)
         callbacks = [TrainingLog(folder, line), Validation(folder, line), legs]
         batches = TrainingBatches(
@@ -95,8 +99,8 @@ def train(recipe: AnyRecipe, out: Path, machine: Machine | None = None, init: Pa
         return trainer.global_step >= recipe.steps
 
 
-def _beginning(folder: RunFolder, module: TrainingModule[Any], done: int, init: Path | None) -> str:
-    """Load initial weights if they count; note in the log, and say, what the leg starts from."""
+def _beginning(module: TrainingModule[Any], done: int, init: Path | None) -> tuple[dict[str, str], str]:
+    """Load initial weights if they count; what the leg starts from, for the log and in words."""
     if done:
         entry, text = {"from": "checkpoint"}, f"going on from the checkpoint at step {done}"
         if init is not None:
@@ -110,9 +114,7 @@ def _beginning(folder: RunFolder, module: TrainingModule[Any], done: int, init: 
     else:
         module.prepare()
         entry, text = {"from": "nothing"}, "starting from nothing"
-    folder.write_log({"step": done, "event": "start", **entry})
-    parameters = sum(p.numel() for p in module.model.parameters())
-    return f"{folder.root}: {parameters:,} parameters, {text}"
+    return entry, text
 
 
 def _trainer(
