@@ -5,9 +5,9 @@ information about the whole frame travels, and removed them by a finetuning with
 autoencoder is trained until it has such dots, and then finetuned twice for equally long, with the penalty
 and without. Steps are in the paper's proportion of 50 to 10.
 
-How they are provoked: by instance norm (as many groups as channels), which takes from every layer how bright
-and how contrasty a frame is, and by foggy scenes, for which one has to know it everywhere. Further runs take
-one of the two causes away.
+How they are provoked: by foggy scenes, for which one has to know everywhere how bright and how contrasty the
+frame is, and by instance norm (as many groups as channels), which takes just that from every layer. Further
+runs take one of the two away.
 
 How they are counted: a dot is a latent vector farther than 3 deviations from its frame's mean, both as in
 equation (1), where the picture itself is not as far out: a lone lamp at night is no dot.
@@ -71,7 +71,7 @@ CONTROLS = (
     Run("groups", "before, 8 norm groups of 4", "dots", ("architecture.norm_groups=8",)),
     Run("clear", "before, no fog", "dots", ("data.options.fog=false",)),
 )
-"""Each without one of the two causes, for the first seed; judged on scenes of the kind it was trained on."""
+"""Each without one of what was to provoke them, for the first seed; judged on scenes of the kind it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Dots:
     pictures: int = 64
     """Held-out pictures to judge by."""
     controls: bool = True
-    """Train also without each of the two causes, for the first seed."""
+    """Train also without fog, and without instance norm, for the first seed."""
     set: tuple[str, ...] = ()
     """Change a key of every recipe: dotted.key=value."""
 
