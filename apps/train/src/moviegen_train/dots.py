@@ -71,7 +71,7 @@ CONTROLS = (
     Run("groups", "before, 8 norm groups of 4", "dots", ("architecture.norm_groups=8",)),
     Run("clear", "before, no fog", "dots", ("data.options.fog=false",)),
 )
-"""Each without one of what was to provoke them, for the first seed; judged on scenes of the kind it was trained on."""
+"""Each without one of what was to provoke them, for the first seed; judged on scenes of its own kind."""
 
 
 @dataclass(frozen=True)
