@@ -10,6 +10,7 @@ which hold a few positions of each level, whatever the length of the sound (`win
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -81,7 +82,7 @@ def _lengths(weight_v: Tensor) -> Tensor:
     return lengths
 
 
-class Layer(nn.Module):
+class Layer(nn.Module, ABC):
     """A function of windows.
 
     `extent` positions make the first output, `step` further ones each further output; the whole sound has
@@ -93,13 +94,13 @@ class Layer(nn.Module):
     padding: int
     values: int
 
+    @abstractmethod
     def kernels(self) -> tuple[Tensor, ...]:
         """What `window` needs, computed once a sound."""
-        raise NotImplementedError
 
+    @abstractmethod
     def window(self, x_BCN: Tensor, *kernels: Tensor) -> Tensor:
         """Outputs of ((outputs - 1) * step + extent) positions."""
-        raise NotImplementedError
 
     def forward(self, x_BCN: Tensor) -> Tensor:
         """Outputs of a whole sound."""
