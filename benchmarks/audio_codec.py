@@ -17,17 +17,16 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import apart, held
 from moviegen_audio import AudioCodec, codec_preset
 from moviegen_core import AudioClip, AudioLatent
 from record import ROOT, device_name, fill, record
@@ -133,14 +132,6 @@ def case(name: str, direction: str, length: float, repeats: int) -> Case:
     return Case(name, direction, length, statistics.median(seconds), flop, held() - before)
 
 
-def held(reset: bool = False) -> int:
-    """Bytes that this process held at most since the last reset (Linux)."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
-
 @torch.no_grad()
 def limits(repeats: int) -> dict[int, float]:
     """GFLOP a second of the fastest convolution of 7 of each width, over lengths."""
@@ -155,12 +146,6 @@ def limits(repeats: int) -> dict[int, float]:
                 rate = 14 * width**2 * length / (time.perf_counter() - start) / 1e9
                 best[width] = max(best.get(width, 0.0), rate)
     return best
-
-
-def apart(job: dict[str, object], threads: int) -> str:
-    """What this file prints for a job, in a process of its own."""
-    command = [sys.executable, __file__, "--job", json.dumps(job), "--threads", str(threads)]
-    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1]
 
 
 def table(cases: list[Case], limit: float) -> str:
@@ -197,7 +182,7 @@ def main() -> None:
         job = json.loads(given.job)
         print(json.dumps(limits(job["limits"]) if "limits" in job else asdict(case(**job))))
         return
-    widths = json.loads(apart({"limits": 10 * given.repeats}, given.threads))
+    widths = json.loads(apart(__file__, {"limits": 10 * given.repeats}, given.threads))
     best = ", ".join(f"{rate:.0f} of width {width}" for width, rate in widths.items())
     head = (
         f"{device_name()}, threads: {given.threads}, torch {torch.__version__}; {given.seconds:g} s of sound"
@@ -208,7 +193,7 @@ def main() -> None:
     for direction in DIRECTIONS:
         for model in given.models:
             job = {"name": model, "direction": direction, "length": given.seconds, "repeats": given.repeats}
-            cases.append(Case(**json.loads(apart(job, given.threads))))
+            cases.append(Case(**json.loads(apart(__file__, job, given.threads))))
             print(f"{model}, {direction}: {cases[-1].seconds:.2f} s", file=sys.stderr, flush=True)
     printed = table(cases, max(widths.values()))
     print(printed)

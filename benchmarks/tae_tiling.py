@@ -27,6 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from measuring import held
 from moviegen_core import VideoClip, VideoLatent, VideoShape
 from moviegen_runtime.media.frames import to_uint8
 from moviegen_runtime.media.reading import read_clip
@@ -144,11 +145,11 @@ def measured(source: str, shape: VideoShape, tiling: Tiling, repeats: int, threa
     sizes = {"shape": asdict(shape), "tiling": asdict(tiling)}
     job = json.dumps({"source": source, **sizes, "repeats": repeats, "threads": threads})
     command = [sys.executable, __file__, "--job", job]
-    timed, held = (
+    timed, returning = (
         Cost(**json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=env).stdout))
         for env in (dict(os.environ), os.environ | RETURNING)
     )
-    return Cost(timed.seconds, held.peak_bytes)
+    return Cost(timed.seconds, returning.peak_bytes)
 
 
 def cost(source: str, shape: VideoShape, tiling: Tiling, repeats: int, threads: int) -> Cost:
@@ -158,20 +159,13 @@ def cost(source: str, shape: VideoShape, tiling: Tiling, repeats: int, threads: 
     clip = VideoClip(torch.rand(1, 3, shape.frames, shape.height, shape.width) * 2 - 1, fps=24.0)
     small = VideoClip(clip.frames[:, :, :8, :32, :32], fps=24.0)
     decode_tiled(tae, encode_tiled(tae, small, tiling), tiling)
-    Path("/proc/self/clear_refs").write_text("5")  # what was held at most is forgotten
-    before = most_held()
+    before = held(reset=True)
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
         decode_tiled(tae, encode_tiled(tae, clip, tiling), tiling)
         seconds.append(time.perf_counter() - start)
-    return Cost(statistics.median(seconds), most_held() - before)
-
-
-def most_held() -> int:
-    """Most bytes of memory that this process held so far."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return Cost(statistics.median(seconds), held() - before)
 
 
 def made_clip(shape: VideoShape) -> VideoClip:
