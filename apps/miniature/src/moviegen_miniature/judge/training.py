@@ -26,6 +26,7 @@ from moviegen_miniature.sprites import Sprites
 
 _SEED = 7_000_000  # of the scenes: far from the seeds that models are trained with
 _FRAMES_PER_CLIP = 4
+_TWO_ACTORS = 0.25  # of the clips: the lead has to be told from an actor that stands by
 _SMEARS = (0, 0, 1, 2)  # frames to either side that a frame is blended with
 _LEARNING_RATE = 2e-3
 _PLACE_WEIGHT = 10.0
@@ -97,7 +98,13 @@ def _frames(
     clips = batch // _FRAMES_PER_CLIP
     for index in range(step * clips, (step + 1) * clips):
         scene = scene_at(
-            index, split="train", seed=_SEED, frames=config.frames, side=config.side, fps=config.fps
+            index,
+            split="train",
+            seed=_SEED,
+            frames=config.frames,
+            side=config.side,
+            fps=config.fps,
+            two_actors_probability=_TWO_ACTORS,
         )
         shown = render(scene, sprites)
         rng = np.random.default_rng(index)
