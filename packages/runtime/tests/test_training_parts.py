@@ -10,8 +10,10 @@ import threading
 
 import pytest
 import torch
+from moviegen_core import TextContext
 from moviegen_runtime.training.allocator import keep_freed_memory
 from moviegen_runtime.training.batches import Interleaved, TrainingBatches
+from moviegen_runtime.training.dit_module import padded_to_multiple
 from moviegen_runtime.training.ema import MovingAverage
 from moviegen_runtime.training.optimizer import build_optimizer, orthogonalise
 from moviegen_runtime.training.randomness import generator
@@ -45,8 +47,42 @@ def test_orthogonalise_brings_singular_values_near_one_and_keeps_their_vectors()
     assert 0.6 < float(rotated.diagonal().min()) <= float(rotated.diagonal().max()) < 1.3
 
 
-def test_orthogonalise_of_zero_is_zero() -> None:
-    assert orthogonalise(torch.zeros(2, 3, 5)).abs().max() == 0
+@pytest.mark.parametrize("shape", [(4, 16), (64, 64), (32, 96)])
+def test_orthogonalise_in_bfloat16_is_off_by_little_even_where_singular_values_are_small(
+    shape: tuple[int, int],
+) -> None:
+    g = torch.randn(2, *shape, generator=torch.Generator().manual_seed(2))
+    g *= torch.logspace(0, -2, shape[1])  # of which the square has no digit left in bfloat16
+    result, exact = orthogonalise(g, torch.bfloat16), orthogonalise(g)
+    assert result.dtype == torch.float32
+    assert float((result - exact).norm() / exact.norm()) < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_orthogonalise_of_zero_is_zero(dtype: torch.dtype) -> None:
+    assert orthogonalise(torch.zeros(2, 3, 5), dtype).abs().max() == 0
+
+
+def test_muon_moves_by_the_dtype_of_its_matrices() -> None:
+    def moved(dtype: torch.dtype) -> Tensor:
+        model = nn.Linear(24, 16, bias=False)
+        nn.init.zeros_(model.weight)
+        model.weight.grad = torch.randn(16, 24, generator=torch.Generator().manual_seed(3))
+        recipe = OptimizerRecipe(name="muon", lr=1, muon_lr=1)
+        build_optimizer(model, recipe, lambda _: True, dtype).step()
+        return model.weight.detach()
+
+    single, half = moved(torch.float32), moved(torch.bfloat16)
+    assert 0 < float((single - half).norm() / single.norm()) < 0.02
+
+
+def test_padding_a_prompt_changes_nothing_that_is_attended_to() -> None:
+    text = TextContext(torch.randn(2, 19, 8), torch.arange(19) < torch.tensor([[19], [3]]), "tiny")
+    padded = padded_to_multiple(text, 16)
+    assert padded.embeddings.shape == (2, 32, 8)
+    assert padded.lengths.tolist() == text.lengths.tolist() == [19, 3]
+    assert torch.equal(padded.embeddings[:, :19], text.embeddings)
+    assert padded_to_multiple(padded, 16).mask.shape == (2, 32)
 
 
 class Small(nn.Module):

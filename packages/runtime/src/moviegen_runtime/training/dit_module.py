@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from moviegen_core import TextContext
 from moviegen_dit import (
     FlowPath,
@@ -26,6 +27,9 @@ from moviegen_runtime.data.latents import ShardedLatents, collate
 from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.randomness import generator
 from moviegen_runtime.training.recipe import DiTRecipe
+
+# A compiled model has its prompts padded to multiples of this: each length is compiled anew, in a minute.
+_COMPILED_PROMPT_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,10 @@ class DiTModule(TrainingModule[VideoDiT]):
     def loss(self, batch: LatentTexts, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         count = batch.latents.shape[0]
         drop = torch.rand(count, generator=self.noise(step, "drop")) < self.dit_recipe.text_dropout
-        conditions = self.model.prepare(batch.texts, drop.to(batch.latents.device))
+        texts = batch.texts
+        if self.recipe.compile:
+            texts = tuple(padded_to_multiple(text, _COMPILED_PROMPT_TOKENS) for text in texts)
+        conditions = self.model.prepare(texts, drop.to(batch.latents.device))
         draws = self.dit_recipe.noise_draws
         sample = self.path.draw(batch.latents.repeat(draws, 1, 1, 1, 1), self.noise(step, "flow"))
         velocity = self._velocity(sample.x_t, sample.t, repeated(conditions, draws))
@@ -107,6 +114,13 @@ class DiTModule(TrainingModule[VideoDiT]):
     def export(self, folder: Path) -> None:
         """Write the averaged weights in float16."""
         save(self.ema.model, folder, dtype=torch.float16)
+
+
+def padded_to_multiple(text: TextContext, multiple: int) -> TextContext:
+    """The same prompts with padding up to a multiple of so many tokens."""
+    missing = -text.mask.shape[1] % multiple
+    embeddings = F.pad(text.embeddings, (0, 0, 0, missing))
+    return TextContext(embeddings, F.pad(text.mask, (0, missing)), text.encoder)
 
 
 def repeated(conditions: PreparedConditions, times: int) -> PreparedConditions:

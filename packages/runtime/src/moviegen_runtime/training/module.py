@@ -67,7 +67,10 @@ class TrainingModule(L.LightningModule, Generic[ModelT]):
         return torch.compile(function, dynamic=False) if self.recipe.compile else function
 
     def configure_optimizers(self) -> MuonWithAdamW:
-        return build_optimizer(self.model, self.recipe.optimizer, self.is_inner)
+        # Whoever trains in bfloat16 has a machine that is fast at it.
+        mixed = self.trainer.precision == "bf16-mixed"
+        dtype = torch.bfloat16 if mixed else torch.float32
+        return build_optimizer(self.model, self.recipe.optimizer, self.is_inner, dtype)
 
     def transfer_batch_to_device(
         self, batch: StepBatch[Any], device: torch.device, dataloader_idx: int

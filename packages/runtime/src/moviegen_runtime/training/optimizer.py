@@ -23,13 +23,33 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315  # the quintic of the published algorithm
 _NEWTON_SCHULZ_STEPS = 5
 
 
-def orthogonalise(g_GMN: Tensor) -> Tensor:
+def orthogonalise(g_GMN: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Matrices with singular values near 1 and the singular vectors of those given.
 
-    Every iterate is a polynomial of the Gram matrix times the input, so the steps run on M x M matrices only
-    and the input is multiplied once, at the end. In exact arithmetic this is the published iteration.
+    Args:
+        dtype: what the steps are computed in, float32 or bfloat16; see `MuonWithAdamW`.
     """
     x_GMN = g_GMN / g_GMN.flatten(1).norm(dim=1).clamp_min(1e-7)[:, None, None]
+    if dtype == torch.float32:
+        return _by_gram_matrix(x_GMN)
+    return _as_published(x_GMN.to(dtype)).to(g_GMN.dtype)
+
+
+def _as_published(x_GMN: Tensor) -> Tensor:
+    for _ in range(_NEWTON_SCHULZ_STEPS):
+        gram = x_GMN @ x_GMN.mT
+        polynomial = torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C)
+        x_GMN = torch.baddbmm(x_GMN, polynomial, x_GMN, beta=_A)
+    return x_GMN
+
+
+def _by_gram_matrix(x_GMN: Tensor) -> Tensor:
+    """The same with less work, for precision that can afford it.
+
+    Every iterate is a polynomial of the Gram matrix times the input, so the steps run on M x M matrices only
+    and the input is multiplied once, at the end. In bfloat16 the powers of the Gram matrix lose the small
+    singular values: results were off by 10 to 80 percent.
+    """
     gram = x_GMN @ x_GMN.mT
     product = gram
     for step in range(_NEWTON_SCHULZ_STEPS):
@@ -47,10 +67,13 @@ class MuonWithAdamW(torch.optim.Optimizer):
     Args:
         groups: each with "params", "rule" ("muon" or "adamw"), "lr", "weight_decay", and "momentum", or
             "betas" and "eps". The rate of a step is "lr" times the group's "factor", which starts at 1.
+        matrix_dtype: what Muon's Newton-Schulz steps are computed in. bfloat16 changes an update by 1 percent
+            and takes a third of the time where matrix products in it are fast, and far longer elsewhere.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], matrix_dtype: torch.dtype = torch.float32) -> None:
         super().__init__(groups, {"factor": 1.0})
+        self.matrix_dtype = matrix_dtype
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -79,7 +102,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for members in _same_shape(params).values():
             stacked_GMN = torch.stack([_as_matrix(updates[i]) for i in members])
             scale = 0.2 * math.sqrt(max(stacked_GMN.shape[1:]))
-            for i, update_MN in zip(members, orthogonalise(stacked_GMN), strict=True):
+            for i, update_MN in zip(members, orthogonalise(stacked_GMN, self.matrix_dtype), strict=True):
                 _add_matrix(params[i], update_MN, -rate * scale)
 
     def _adamw(self, params: list[nn.Parameter], group: dict[str, Any]) -> None:
@@ -108,13 +131,17 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 def build_optimizer(
-    model: nn.Module, recipe: OptimizerRecipe, is_inner: Callable[[str], bool]
+    model: nn.Module,
+    recipe: OptimizerRecipe,
+    is_inner: Callable[[str], bool],
+    matrix_dtype: torch.dtype = torch.float32,
 ) -> MuonWithAdamW:
     """The optimizer of a recipe for a model.
 
     Args:
         is_inner: whether the parameter of a name lies inside the model, not in its first or last layers. With
             "muon", inner matrices and kernels go to Muon. Weight decay falls on all that is no vector.
+        matrix_dtype: of Muon's Newton-Schulz steps; see `MuonWithAdamW`.
     """
     muon: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
@@ -134,7 +161,7 @@ def build_optimizer(
     if muon:
         rule = {"rule": "muon", "lr": recipe.muon_lr, "momentum": recipe.momentum}
         groups.append({**rule, "params": muon, "weight_decay": recipe.weight_decay})
-    return MuonWithAdamW(group for group in groups if group["params"])
+    return MuonWithAdamW((group for group in groups if group["params"]), matrix_dtype)
 
 
 def _same_shape(params: list[nn.Parameter]) -> dict[tuple[int, int], list[int]]:
