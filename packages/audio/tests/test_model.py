@@ -13,14 +13,13 @@ from moviegen_audio import (
     AudioDiTConfig,
     FrameFeatures,
     dit_preset,
-    guided,
     load_dit,
     sample,
     save_dit,
 )
 from moviegen_audio.layers import rotated, rotations
 from moviegen_core import TextContext
-from moviegen_dit import FlowPath, TextEncoderSpec, flow_matching_loss
+from moviegen_dit import FlowPath, TextEncoderSpec, classifier_free_guidance, flow_matching_loss
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -222,20 +221,17 @@ def test_guidance_goes_from_nothing_through_all(model: AudioDiT) -> None:
     conditions = model.prepare(FRAMES, text=text(3, 1), video=video())
     nothing = model.null_conditions(2, FRAMES)
     without, given = model(x, t, nothing), model(x, t, conditions)
-    torch.testing.assert_close(guided(model, conditions, nothing, 1.0)(x, t), given)
-    torch.testing.assert_close(guided(model, conditions, nothing, 0.0)(x, t), without)
-    torch.testing.assert_close(guided(model, conditions, nothing, 3.0)(x, t), 3 * given - 2 * without)
-    with pytest.raises(ValueError, match="from 0 on, not -1"):
-        guided(model, conditions, nothing, -1.0)
-    with pytest.raises(ValueError, match="as many samples and frames"):
-        guided(model, conditions, model.null_conditions(2, 4), 3.0)
+    guided = classifier_free_guidance(model, conditions, nothing, 3.0)
+    torch.testing.assert_close(guided(x, t), 3 * given - 2 * without)
+    with pytest.raises(ValueError, match="as many frames, not of 4 and 10"):
+        classifier_free_guidance(model, conditions, model.null_conditions(2, 4), 3.0)
 
 
 def test_sampling_follows_the_midpoint_rule(model: AudioDiT) -> None:
     """Two steps of the solver, written out; an untrained model gives the noise back."""
     x, _ = noisy()
     conditions = model.prepare(FRAMES, video=video())
-    velocity = guided(model, conditions, model.null_conditions(2, FRAMES), 2.0)
+    velocity = classifier_free_guidance(model, conditions, model.null_conditions(2, FRAMES), 2.0)
     expected = x
     with torch.no_grad():
         for start in (0.0, 0.5):

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from moviegen_dit import Linear, Windows, integrate, multidiffusion
+from moviegen_dit import Blend, Linear, Windows, integrate, multidiffusion
 from torch import Tensor
 
 
@@ -20,9 +20,10 @@ def randn(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("length", "overlap"), [(14, 4), (5, 0), (5, 4), (2, 1), (1, 0)])
-def test_weights_sum_to_one_at_every_frame_of_every_length(length: int, overlap: int) -> None:
+@pytest.mark.parametrize("blend", ["triangle", "uniform"])
+def test_weights_sum_to_one_at_every_frame_of_every_length(length: int, overlap: int, blend: Blend) -> None:
     for frames in range(1, 80):
-        windows = Windows(frames, length, overlap)
+        windows = Windows(frames, length, overlap, blend)
         weights, total = windows.weights(), torch.zeros(frames, dtype=torch.float64)
         for start, row in zip(windows.starts, weights, strict=True):
             total[start : start + len(row)] += row
@@ -48,6 +49,34 @@ def test_the_papers_windows_blend_over_their_overlap() -> None:
     torch.testing.assert_close(second, first.flip(0))
     assert Windows(14).starts == (0,)
     assert Windows(16).starts == (0, 2)
+
+
+def test_windows_that_overlap_by_half_are_triangles() -> None:
+    """Inside the latent, the weights are those of a triangular (Bartlett) window."""
+    middle = Windows(24, 9, 4).weights()[2]
+    torch.testing.assert_close(middle, 1 - (torch.arange(9, dtype=torch.float64) - 4).abs() / 5)
+
+
+def test_uniform_weights_jump_at_borders_where_triangles_do_not() -> None:
+    """Weights of each window at every frame: a triangle's move by one step of its slope at most."""
+    for blend, jump in (("triangle", 1 / 5), ("uniform", 1 / 2)):
+        windows = Windows(24, blend=blend)
+        at_T = torch.zeros(2, 24, dtype=torch.float64)
+        for index, (span, row) in enumerate(zip(windows.spans, windows.weights(), strict=True)):
+            at_T[index, span] = row
+        assert at_T.diff().abs().max().item() == pytest.approx(jump)
+
+
+def test_latents_of_sound_are_cut_like_those_of_video() -> None:
+    windows, x = Windows(24), randn(2, 3, 24, 1, 1)
+
+    def velocity(x: Tensor, t: Tensor, frames: slice) -> Tensor:
+        del t
+        return torch.cos(x) * (1 + frames.start)
+
+    averaged = multidiffusion(velocity, windows)
+    sound = averaged(x[..., 0, 0], torch.zeros(2))
+    assert torch.equal(sound, averaged(x, torch.zeros(2))[..., 0, 0])
 
 
 def test_one_window_is_no_windows_bit_for_bit() -> None:
@@ -116,3 +145,8 @@ def test_a_latent_of_another_length_is_refused() -> None:
 def test_windows_that_cannot_be_are_refused(frames: int, length: int, overlap: int, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Windows(frames, length, overlap)
+
+
+def test_an_unknown_blend_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of triangle, uniform, not 'hann'"):
+        Windows(20, 14, 4, "hann")

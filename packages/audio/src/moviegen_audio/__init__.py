@@ -17,7 +17,7 @@ from moviegen_audio.losses import (
 from moviegen_audio.masking import AudioMasking, Hidden
 from moviegen_audio.mel import MelDistance, MelSpectrogram, mel_filters
 from moviegen_audio.model import AudioDiT
-from moviegen_audio.sampling import guided, sample
+from moviegen_audio.sampling import sample
 from moviegen_audio.streaming import decode_stream, encode_stream
 from moviegen_audio.weights import load_codec, load_dit, locate_codec, locate_dit, save_codec, save_dit
 
@@ -48,7 +48,6 @@ __all__ = [
     "downmix",
     "encode_stream",
     "feature_matching_loss",
-    "guided",
     "load_codec",
     "load_dit",
     "locate_codec",

@@ -109,8 +109,19 @@ class AudioConditions:
     def batch(self) -> int:
         return self.text.batch
 
+    @property
+    def frames(self) -> int:
+        """Length of the sound, in latent frames."""
+        return self.context.shape[2]
+
     def joined(self, other: AudioConditions) -> AudioConditions:
-        """One batch of this one's samples, then the other's, of as many frames."""
+        """One batch of this one's samples, then the other's.
+
+        Raises:
+            ValueError: the other is of more frames, or of fewer.
+        """
+        if self.frames != other.frames:
+            raise ValueError(f"conditions must be of as many frames, not of {self.frames} and {other.frames}")
         return AudioConditions(
             self.text.joined(other.text),
             torch.cat([self.video, other.video]),

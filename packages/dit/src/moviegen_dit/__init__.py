@@ -12,6 +12,7 @@ from moviegen_dit.model import VideoDiT
 from moviegen_dit.sampling import (
     ALL_TIMES,
     ConditionalVelocity,
+    Conditions,
     Method,
     StepCallback,
     VelocityFn,
@@ -27,13 +28,15 @@ from moviegen_dit.weights import (
     save_upsampler,
     upsampler_from_pretrained,
 )
-from moviegen_dit.windows import Windows, WindowVelocity, multidiffusion
+from moviegen_dit.windows import Blend, Windows, WindowVelocity, multidiffusion
 
 __all__ = [
     "ALL_TIMES",
     "AttentionKind",
+    "Blend",
     "BlockCache",
     "ConditionalVelocity",
+    "Conditions",
     "FlowPath",
     "FlowSample",
     "Linear",

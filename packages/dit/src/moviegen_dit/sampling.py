@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, Self, TypeVar, get_args
 
 import torch
 from torch import Tensor
-
-from moviegen_dit.conditions import PreparedConditions
 
 Method = Literal["euler", "midpoint", "heun"]
 """Solvers: Euler asks for the velocity once a step (the paper's choice for video), the others twice."""
@@ -30,10 +28,27 @@ class VelocityFn(Protocol):
         ...
 
 
-class ConditionalVelocity(Protocol):
+class Conditions(Protocol):
+    """What a model is told of a batch of samples, such as `PreparedConditions`."""
+
+    @property
+    def batch(self) -> int:
+        """Number of samples."""
+        ...
+
+    def joined(self, other: Self) -> Self:
+        """One batch of this one's samples, then the other's."""
+        ...
+
+
+_C = TypeVar("_C", bound=Conditions)
+_Told = TypeVar("_Told", bound=Conditions, contravariant=True)
+
+
+class ConditionalVelocity(Protocol[_Told]):
     """A model of velocities under conditions, such as `VideoDiT`."""
 
-    def __call__(self, x: Tensor, t: Tensor, conditions: PreparedConditions) -> Tensor:
+    def __call__(self, x: Tensor, t: Tensor, conditions: _Told) -> Tensor:
         """Velocity (B, ...) of states x (B, ...) at times t (B,)."""
         ...
 
@@ -89,17 +104,17 @@ def _at(x: Tensor, time: float) -> Tensor:
 
 
 def classifier_free_guidance(
-    model: ConditionalVelocity,
-    conditions: PreparedConditions,
-    unconditional: PreparedConditions,
+    model: ConditionalVelocity[_C],
+    conditions: _C,
+    unconditional: _C,
     scale: float,
     interval: tuple[float, float] = ALL_TIMES,
 ) -> VelocityFn:
     """Velocity u(none) + scale * (u(prompt) - u(none)); both come from one pass over a doubled batch.
 
     Args:
-        unconditional: of as many samples, as `VideoDiT.null_conditions` gives them.
-        scale: 1 is the conditional model itself, which then runs alone; the paper uses 7.5.
+        unconditional: of as many samples, as the model's `null_conditions` gives them.
+        scale: 1 is the conditional model itself, which then runs alone; the paper uses 7.5 (sound: 3).
         interval: first and last time that are guided; outside it the conditional model runs alone, at half
             the cost (Kynkaanniemi et al. 2024). Not from the paper. Times are then looked at on the host,
             which waits for the device once a call.
@@ -115,7 +130,7 @@ def classifier_free_guidance(
         raise ValueError(f"guidance interval must be two rising times from 0 to 1, not {first} and {last}")
     if conditions.batch != unconditional.batch:
         raise ValueError(
-            f"conditions must be of as many samples with and without prompt, "
+            "conditions must be of as many samples with and without prompt, "
             f"not {conditions.batch} and {unconditional.batch}"
         )
     if scale == 1:
