@@ -6,6 +6,7 @@ from moviegen_audio.config import AudioCodecConfig, AudioDiTConfig, codec_preset
 from moviegen_audio.convert import convert_dacvae, convert_dacvae_file
 from moviegen_audio.discriminator import Discriminator
 from moviegen_audio.downmix import downmix
+from moviegen_audio.extending import Sampler, Score, Search, extend, score_sound
 from moviegen_audio.losses import (
     AudioCodecLoss,
     AudioCodecLossParts,
@@ -17,7 +18,8 @@ from moviegen_audio.losses import (
 from moviegen_audio.masking import AudioMasking, Hidden
 from moviegen_audio.mel import MelDistance, MelSpectrogram, mel_filters
 from moviegen_audio.model import AudioDiT
-from moviegen_audio.sampling import sample
+from moviegen_audio.sampling import ConditionsFn, sample, sample_windows
+from moviegen_audio.segments import Segment, Segmenting
 from moviegen_audio.streaming import decode_stream, encode_stream
 from moviegen_audio.weights import load_codec, load_dit, locate_codec, locate_dit, save_codec, save_dit
 
@@ -33,11 +35,17 @@ __all__ = [
     "AudioDiTConfig",
     "AudioMasking",
     "AudioPosterior",
+    "ConditionsFn",
     "Discriminator",
     "FrameFeatures",
     "Hidden",
     "MelDistance",
     "MelSpectrogram",
+    "Sampler",
+    "Score",
+    "Search",
+    "Segment",
+    "Segmenting",
     "adversarial_loss",
     "codec_preset",
     "convert_dacvae",
@@ -47,6 +55,7 @@ __all__ = [
     "dit_preset",
     "downmix",
     "encode_stream",
+    "extend",
     "feature_matching_loss",
     "load_codec",
     "load_dit",
@@ -54,6 +63,8 @@ __all__ = [
     "locate_dit",
     "mel_filters",
     "sample",
+    "sample_windows",
     "save_codec",
     "save_dit",
+    "score_sound",
 ]

@@ -42,14 +42,24 @@ class FrameFeatures:
     def batch(self) -> int:
         return self.values.shape[0]
 
-    def resampled(self, frames: int, frame_rate: float) -> Tensor:
+    def resampled(self, frames: int, frame_rate: float, first: int = 0) -> Tensor:
         """(B, T, E): for each frame of sound, the frame that is seen at its middle; the last one stays.
 
         Our choice: the paper says that features are resampled, and not how.
+
+        Args:
+            frames: of sound.
+            frame_rate: latent frames of sound a second.
+            first: which of them is the first, counted from the beginning of the video.
         """
-        middles = (torch.arange(frames, dtype=torch.float64) + 0.5) / frame_rate
+        middles = (torch.arange(first, first + frames, dtype=torch.float64) + 0.5) / frame_rate
         seen = (middles * self.fps).long().clamp(max=self.values.shape[1] - 1)
         return self.values[:, seen.to(self.values.device)]
+
+    def span(self, frames: slice, frame_rate: float) -> FrameFeatures:
+        """What is seen during some frames of the sound, one feature a frame: the video of a segment."""
+        part = self.resampled(frames.stop - frames.start, frame_rate, frames.start)
+        return FrameFeatures(part, frame_rate)
 
 
 @dataclass(frozen=True)
@@ -126,4 +136,30 @@ class AudioConditions:
             self.text.joined(other.text),
             torch.cat([self.video, other.video]),
             torch.cat([self.context, other.context]),
+        )
+
+    def span(self, frames: slice) -> AudioConditions:
+        """What is told of some frames: the same text, and their part of video and given sound.
+
+        Raises:
+            ValueError: frames that are not there.
+        """
+        if not 0 <= frames.start < frames.stop <= self.frames:
+            raise ValueError(
+                f"these conditions are of {self.frames} frames: "
+                f"there are none from {frames.start} to {frames.stop}"
+            )
+        return AudioConditions(self.text, self.video[:, frames], self.context[:, :, frames])
+
+    def repeated(self, count: int) -> AudioConditions:
+        """Each sample `count` times in a row, for several draws of it."""
+        text = self.text
+        return AudioConditions(
+            PreparedConditions(
+                tuple(each.repeat_interleave(count, 0) for each in text.keys),
+                tuple(each.repeat_interleave(count, 0) for each in text.values),
+                text.key_lengths.repeat_interleave(count),
+            ),
+            self.video.repeat_interleave(count, 0),
+            self.context.repeat_interleave(count, 0),
         )
