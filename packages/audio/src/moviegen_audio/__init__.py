@@ -7,6 +7,7 @@ from moviegen_audio.convert import convert_dacvae, convert_dacvae_file
 from moviegen_audio.discriminator import Discriminator
 from moviegen_audio.downmix import downmix
 from moviegen_audio.extending import Sampler, Score, Search, extend, score_sound
+from moviegen_audio.filling import Maker, continue_sound, fill_gap
 from moviegen_audio.losses import (
     AudioCodecLoss,
     AudioCodecLossParts,
@@ -20,7 +21,7 @@ from moviegen_audio.mel import MelDistance, MelSpectrogram, mel_filters
 from moviegen_audio.model import AudioDiT
 from moviegen_audio.sampling import ConditionsFn, sample, sample_windows
 from moviegen_audio.segments import Segment, Segmenting
-from moviegen_audio.streaming import decode_stream, encode_stream
+from moviegen_audio.streaming import decode_stream, decode_values, encode_stream
 from moviegen_audio.weights import load_codec, load_dit, locate_codec, locate_dit, save_codec, save_dit
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Discriminator",
     "FrameFeatures",
     "Hidden",
+    "Maker",
     "MelDistance",
     "MelSpectrogram",
     "Sampler",
@@ -48,15 +50,18 @@ __all__ = [
     "Segmenting",
     "adversarial_loss",
     "codec_preset",
+    "continue_sound",
     "convert_dacvae",
     "convert_dacvae_file",
     "decode_stream",
+    "decode_values",
     "discriminator_loss",
     "dit_preset",
     "downmix",
     "encode_stream",
     "extend",
     "feature_matching_loss",
+    "fill_gap",
     "load_codec",
     "load_dit",
     "locate_codec",

@@ -93,3 +93,31 @@ def decode_stream(codec: AudioCodec, latents: Iterable[AudioLatent]) -> Iterator
         made += samples.shape[-1]
         if kept.shape[-1]:
             yield AudioClip(kept, codec.sample_rate)
+
+
+def decode_values(codec: AudioCodec, pieces: Iterable[Tensor], num_samples: int) -> Iterator[AudioClip]:
+    """Pieces of the sound whose latent comes as tensors (B, C, T), such as those of `extend`.
+
+    Args:
+        pieces: consecutive pieces of one latent, of any lengths.
+        num_samples: length of the sound; what the decoder makes beyond it is dropped.
+
+    Raises:
+        ValueError: the latent has more or fewer frames than so many samples need, or `decode_stream` would
+            refuse a piece. Raised when the stream gets there.
+    """
+
+    def latents() -> Iterator[AudioLatent]:
+        rest = num_samples
+        for values in pieces:
+            room = values.shape[-1] * codec.hop
+            if rest <= room - codec.hop:
+                raise ValueError(f"a latent of {num_samples} samples must have {needed} frames, not more")
+            yield AudioLatent(values, codec.hop, min(room, rest), codec.sample_rate)
+            rest -= room
+            del values
+        if rest > 0:
+            raise ValueError(f"a latent of {num_samples} samples must have {needed} frames, not fewer")
+
+    needed = -(-num_samples // codec.hop)
+    return decode_stream(codec, latents())
