@@ -264,6 +264,17 @@ def bench_codec(session: nox.Session) -> None:
     session.run("python", "benchmarks/audio_codec.py", "--write", *session.posargs)
 
 
+@nox.session(name="bench-length")
+def bench_length(session: nox.Session) -> None:
+    """Not a check: long sounds, what is heard at the borders and what memory they take, into the docs.
+
+    Needs half an hour of two cores, and with folders of weights: -- --codec DIR --dit DIR.
+    """
+    sync(session, "--all-packages")
+    session.run("python", "benchmarks/audio_length.py", "--memory", "--write")
+    session.run("python", "benchmarks/audio_length.py", "--write", *session.posargs)
+
+
 @nox.session(name="bench-tae")
 def bench_tae(session: nox.Session) -> None:
     """Not a check: speed and memory beside peers, and how they grow, into benchmarks/results and the docs."""

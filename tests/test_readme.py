@@ -17,6 +17,7 @@ PAGES = [
         "autoencoder/clips.md",
         "autoencoder/tiling.md",
         "sound/codec.md",
+        "sound/length.md",
         "transformer/kernels.md",
         "transformer/positions.md",
         "transformer/text.md",
