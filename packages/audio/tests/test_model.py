@@ -245,6 +245,16 @@ def test_sampling_follows_the_midpoint_rule(model: AudioDiT) -> None:
     assert torch.equal(sample(untrained, untrained.prepare(FRAMES, video=video()), x, steps=1), x)
 
 
+def test_small_steps_of_a_half_precision_model_do_not_round_away() -> None:
+    """A velocity of 2^-10 moves a state of 1 in 64 steps, each of which bfloat16 could not add to it."""
+    model = AudioDiT(CONFIG).to(torch.bfloat16)
+    torch.nn.init.constant_(model.frame_out.bias, 2**-10)
+    ones = torch.ones(1, 3, FRAMES)
+    for guidance in (1.0, 3.0):
+        made = sample(model, model.null_conditions(1, FRAMES), ones, guidance=guidance)
+        torch.testing.assert_close(made, ones + 2**-10, rtol=0, atol=1e-6)
+
+
 def test_a_few_steps_of_training_lower_the_loss() -> None:
     torch.manual_seed(0)
     model = AudioDiT(CONFIG)

@@ -174,7 +174,8 @@ def _draw(
 ) -> Tensor:
     like, shape = conditions.context, (count, *conditions.context.shape[1:])
     noise = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
-    return sampler(model, conditions.repeated(count) if count > 1 else conditions, noise.to(like))
+    noise = noise.to(like.device, torch.promote_types(like.dtype, torch.float32))
+    return sampler(model, conditions.repeated(count) if count > 1 else conditions, noise)
 
 
 def _context(like: Tensor, segment: Segment, last: Tensor, after: Tensor | None) -> Tensor:

@@ -16,6 +16,7 @@ from moviegen_dit import (
     Linear,
     Method,
     StepCallback,
+    VelocityFn,
     Windows,
     classifier_free_guidance,
     integrate,
@@ -45,7 +46,8 @@ def sample(
     """Latents (B, C, T), normalised, of sounds under conditions; the defaults are the paper's.
 
     Args:
-        noise: (B, C, T) standard normal; the paper takes the best of 8 draws.
+        noise: (B, C, T) standard normal; the paper takes the best of 8 draws. The state keeps its precision,
+            which should be single at least: a small step added to a half-precision state would round away.
         guidance: against nothing at all: no text, no video, no sound.
         steps: equal steps of the solver, of which midpoint asks for the velocity twice each.
         on_step: for progress; an exception that it raises ends the sampling and reaches the caller.
@@ -54,7 +56,7 @@ def sample(
         ValueError: sizes differ, or a setting is out of its range.
     """
     nothing = model.null_conditions(conditions.batch, conditions.frames)
-    velocity = classifier_free_guidance(model, conditions, nothing, guidance)
+    velocity = _guided(model, conditions, nothing, guidance)
     return integrate(velocity, noise, Linear(steps).times(), method=method, on_step=on_step)
 
 
@@ -77,7 +79,7 @@ def sample_windows(
 
     Args:
         conditions: asked for each window at every evaluation; what it should not make anew, it keeps.
-        noise: (B, C, T) standard normal.
+        noise: (B, C, T) standard normal, as in `sample`.
         windows: of T frames; their length is what the model sees at once.
         guidance: as in `sample`, and so are the others.
 
@@ -87,7 +89,19 @@ def sample_windows(
     nothing = model.null_conditions(noise.shape[0], min(windows.length, windows.frames))
 
     def velocity(x: Tensor, t: Tensor, frames: slice) -> Tensor:
-        return classifier_free_guidance(model, conditions(frames), nothing, guidance)(x, t)
+        return _guided(model, conditions(frames), nothing, guidance)(x, t)
 
     averaged = multidiffusion(velocity, windows)
     return integrate(averaged, noise, Linear(steps).times(), method=method, on_step=on_step)
+
+
+def _guided(
+    model: AudioDiT, conditions: AudioConditions, nothing: AudioConditions, guidance: float
+) -> VelocityFn:
+    """With guidance, and in the precision of the weights, whatever that of the state is."""
+    guided, dtype = classifier_free_guidance(model, conditions, nothing, guidance), conditions.context.dtype
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        return guided(x.to(dtype), t).to(x.dtype)
+
+    return velocity
