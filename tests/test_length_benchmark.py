@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,14 @@ import torch
 from moviegen_audio import (
     AudioCodec,
     AudioCodecConfig,
+    AudioConditions,
     AudioDiT,
     AudioDiTConfig,
+    codec_preset,
     save_codec,
     save_dit,
 )
-from moviegen_core import TextContext
+from moviegen_core import AudioClip, TextContext
 from moviegen_dit import TextEncoderSpec
 from projects import ROOT
 from torch import Tensor
@@ -108,6 +112,35 @@ def test_borders_are_where_windows_and_segments_begin_and_end() -> None:
     assert segments.borders == (39, 69)
     with pytest.raises(ValueError, match="one window: there is no border"):
         audio_length.ways(small_dit(), 50, settings())
+
+
+def test_windows_that_disagree_are_heard_at_their_borders_if_they_count_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each window wants a loudness of its own: uniform weights jump there, triangles turn it slowly."""
+
+    class Torn(AudioDiT):
+        def forward(self, x: Tensor, t: Tensor, conditions: AudioConditions) -> Tensor:
+            mean = conditions.video.mean((1, 2))[:, None, None]
+            return (20 * mean - x) / (1 - t)[:, None, None]
+
+    def as_loud_as_it_says(_: object, pieces: Iterable[Tensor], samples: int) -> Iterator[AudioClip]:
+        decades = torch.cat(list(pieces), dim=2)[:, :1].repeat_interleave(640, 2)
+        yield AudioClip(noise(samples / RATE) * 10**decades, RATE)
+
+    monkeypatch.setattr(audio_length, "decode_values", as_loud_as_it_says)
+    model = Torn(small_dit().config)
+    codec = AudioCodec(codec_preset("miniature"))  # of which rates count alone
+    told = model.null_conditions(1, 500)
+    random = torch.Generator().manual_seed(0)
+    told = replace(told, video=torch.randn(told.video.shape, generator=random))
+    rows = {
+        way.name: audio_length.measured(codec, way, [told], 1)
+        for way in audio_length.ways(model, 500, settings(steps=2))
+    }
+    assert rows["windows, uniform"].low > 1.1
+    assert rows["windows, triangle"].ratio < 1.1
+    assert rows["one window"].ratio == pytest.approx(1, abs=0.05)
 
 
 def test_the_command_prints_and_writes_the_ratio_of_every_way(

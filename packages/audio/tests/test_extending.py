@@ -136,6 +136,13 @@ def test_given_sound_is_continued_and_joined_by_the_segments_at_its_ends() -> No
     assert [segment for _, segment in scored] == list(parts)
 
 
+def test_a_half_precision_model_makes_latents_in_single_precision() -> None:
+    model = AudioDiT(CONFIG).to(torch.bfloat16)
+    told = model.null_conditions(1, 40)
+    parts = list(extend(model, segments(40), told.span, generator(), sampler=plain))
+    assert {part.dtype for part in parts} == {torch.float32}
+
+
 @pytest.mark.parametrize("search", [None, Search(1, 1), Search(1, 1, lag=0)])
 def test_one_draw_of_one_segment_is_plain_sampling_bit_for_bit(search: Search | None) -> None:
     torch.manual_seed(0)
