@@ -46,6 +46,7 @@ from moviegen_audio import (
 )
 from moviegen_dit import Blend, Windows
 from moviegen_miniature.sound.captions import SoundCaption
+from moviegen_miniature.upsampling import borders_of
 from moviegen_runtime.text.registry import text_encoder
 from record import ROOT, device_name, fill, record
 from torch import Tensor
@@ -142,11 +143,10 @@ def ways(model: AudioDiT, frames: int, given: argparse.Namespace) -> list[Way]:
         "uniform": Windows(frames, length, overlap, "uniform"),
     }
     cut = blends["triangle"]
-    edges = {edge for span in cut.spans for edge in (span.start, span.stop)} - {0, frames}
     parts = Segmenting(given.window, given.context).cut(0, frames, rate)
-    if not edges:
+    borders = tuple(borders_of(cut))
+    if not borders:
         raise ValueError(f"a sound of {frames / rate:g} s is one window: there is no border")
-    borders = tuple(sorted(edges))
     return [
         *(Way(f"windows, {blend}", windows(each), borders) for blend, each in blends.items()),
         Way("segments", segments, tuple(part.made.start for part in parts[1:])),

@@ -108,7 +108,7 @@ def extend(
 ) -> Iterator[Tensor]:
     """Latents (1, C, T) of each segment that is made, in order, as soon as they are decided.
 
-    Alive are, besides what the caller keeps, those of `search.lag + 1` segments a beam at most.
+    Alive are, besides what the caller keeps, `search.lag + 1` segments a beam and the draws of one at most.
 
     Args:
         segments: as `Segmenting.cut` gives them.

@@ -1,10 +1,10 @@
 """MultiDiffusion along time: one solver step of a long latent from those of windows that overlap (paper,
 section 3.1.5 for video, 6 for sound; Bar-Tal et al. 2023).
 
-The paper averages, at each denoising step, the latents of overlapping frames with weights. Ours averages
-velocities, which is the same for a step that is linear in the velocity, as Euler's is. The weights of video
-are not printed; those of sound are a triangle, which the paper prefers to uniform ones. Both are triangles
-here: they rise in a straight line from a window's border to its inside.
+Where windows overlap, the paper averages the latents of video at each denoising step, and the velocities of
+sound. Ours are velocities for both, which is the same for a step that is linear in the velocity, as Euler's
+is. The weights of video are not printed; those of sound are a triangle, which the paper prefers to uniform
+ones. Both are triangles here: they rise in a straight line from a window's border to its inside.
 
 Legend: B batch, C latent channels, T latent frames, N windows, L frames of a window.
 """
