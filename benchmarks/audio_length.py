@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 import torch
-from measuring import apart, held
+from measuring import RETURNING, apart, held
 from moviegen_audio import (
     AudioCodec,
     AudioConditions,
@@ -221,7 +221,7 @@ def memory_table(given: argparse.Namespace) -> tuple[str, dict[str, object]]:
         for seconds in given.lengths:
             job = {"preset": given.preset, "way": way, "seconds": seconds, "window": given.window}
             job |= {"overlap": given.overlap, "context": given.context}
-            bytes_of.setdefault(way, []).append(int(apart(__file__, job, given.threads)))
+            bytes_of.setdefault(way, []).append(int(apart(__file__, job, given.threads, RETURNING)))
             print(f"{way}, {seconds:g} s: {bytes_of[way][-1] / 1e6:.0f} MB", file=sys.stderr, flush=True)
     lines = [f"| peak MB | {' | '.join(f'{each:g} s' for each in given.lengths)} |"]
     lines.append(f"|---|{'---:|' * len(given.lengths)}")
@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--memory", action="store_true", help="memory by length instead")
     parser.add_argument("--preset", default="miniature", help="sizes whose memory is measured")
-    parser.add_argument("--lengths", type=float, nargs="+", default=[60.0, 120.0, 240.0, 480.0])
+    parser.add_argument("--lengths", type=float, nargs="+", default=[60.0, 120.0, 240.0, 480.0, 960.0])
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()

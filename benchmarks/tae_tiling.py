@@ -27,7 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from measuring import held
+from measuring import RETURNING, held
 from moviegen_core import VideoClip, VideoLatent, VideoShape
 from moviegen_runtime.media.frames import to_uint8
 from moviegen_runtime.media.reading import read_clip
@@ -40,8 +40,6 @@ PAGE = ROOT / "docs" / "autoencoder" / "tiling.md"
 NEAR = 4
 """A pixel belongs to a border when so many positions or fewer lie between: half a latent position."""
 NONE = "none"
-RETURNING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16)}
-"""For glibc: larger blocks come from the system and go back there when they are freed."""
 ALL_FRAMES = 1 << 20
 """Length of a tile that no clip is longer than."""
 
