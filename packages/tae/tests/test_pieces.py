@@ -6,7 +6,9 @@ import pytest
 import torch
 from moviegen_core import VideoClip, VideoLatent
 from moviegen_tae import TAE, TAEConfig, pieces
+from moviegen_tae.layers import enlarged
 from moviegen_tae.pieces import Kept, regrouped
+from moviegen_tae.temporal import doubled
 
 PLAIN = TAEConfig(
     channels=(8, 8, 16, 16),
@@ -50,6 +52,28 @@ def test_pieces_of_any_length_give_what_whole_clips_give(
             torch.testing.assert_close(streamed.mean, whole.mean)
             torch.testing.assert_close(streamed.log_variance, whole.log_variance)
             torch.testing.assert_close(tae.decode(latent).frames, decoded)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 4)])
+def test_a_picture_enlarged_by_small_kernels_is_nearest_neighbour_and_a_convolution(
+    size: tuple[int, int],
+) -> None:
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(3, 5, 3, padding=1).double()
+    picture = torch.randn(2, 3, *size, dtype=torch.float64)
+    with torch.no_grad():
+        large = torch.nn.functional.interpolate(picture, scale_factor=2, mode="nearest")
+        torch.testing.assert_close(enlarged(conv, picture), conv(large))
+
+
+def test_two_taps_do_to_single_positions_what_three_do_to_doubled_ones() -> None:
+    torch.manual_seed(0)
+    kernel, line = torch.randn(4, 3, 3, dtype=torch.float64), torch.randn(1, 3, 9, dtype=torch.float64)
+    conv1d = torch.nn.functional.conv1d
+    expected = conv1d(line.repeat_interleave(2, dim=2), kernel, padding=1)
+    first, second = (conv1d(line, part, padding=1) for part in doubled(kernel, 2))
+    torch.testing.assert_close(first[..., :-1], expected[..., ::2])
+    torch.testing.assert_close(second[..., 1:], expected[..., 1::2])
 
 
 def test_what_goes_in_is_left_as_it_was() -> None:

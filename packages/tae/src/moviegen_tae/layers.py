@@ -23,7 +23,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from moviegen_tae.pieces import Kept, regrouped
-from moviegen_tae.temporal import TemporalConv, rows
+from moviegen_tae.temporal import TemporalConv, doubled, rows
 
 
 def _as_time_grid(x_NCHW: Tensor, frames: int) -> Tensor:
@@ -200,10 +200,11 @@ class Upsample(nn.Module):
     def stream(self, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
         channels = self.spatial.out_channels
         pieces = regrouped(pieces, growth=2 * self.scale**2 * channels / self.spatial.in_channels)
+        grown = self._grown if self.scale == 1 else partial(enlarged, self.spatial)
         if not self.shortcut:
-            return self.temporal.stream(map(self._grown, pieces), repeats=2)
+            return self.temporal.stream(map(grown, pieces), repeats=2)
         kept = Kept(pieces)
-        y = self.temporal.stream(map(self._grown, kept), repeats=2)
+        y = self.temporal.stream(map(grown, kept), repeats=2)
         return kept.added(y, lambda y, x: y.add_(unfold_shortcut(x, self.scale, channels)))
 
     def _grown(self, x_NCHW: Tensor) -> Tensor:
@@ -211,6 +212,35 @@ class Upsample(nn.Module):
             x_NCHW = F.interpolate(x_NCHW, scale_factor=self.scale, mode="nearest")
         y: Tensor = self.spatial(x_NCHW)
         return y
+
+
+def enlarged(conv: nn.Conv2d, x_NCHW: Tensor) -> Tensor:
+    """Twice as many rows and columns by nearest neighbour, then a 3x3 convolution, in 4/9 of its arithmetic.
+
+    Of the nine values that such a convolution reads four differ, so each of the four positions that one
+    becomes is a 2x2 convolution of the small picture; the large one is never written but as the result.
+    Sums of weights are rounded, so training does without.
+
+    Args:
+        conv: of zero padding 1.
+        x_NCHW: (N, C, H, W).
+
+    Returns:
+        (N, C', 2*H, 2*W).
+    """
+    N, _, H, W = x_NCHW.shape
+    y_NCHW: Tensor | None = None
+    for row, over_rows in enumerate(doubled(conv.weight, 2)):
+        for column, kernel in enumerate(doubled(over_rows, 3)):
+            kernel = kernel.contiguous(memory_format=torch.channels_last)
+            # Padded at both ends it has a row and a column too many: the last or, for second ones, the first.
+            part_NCHW = F.conv2d(x_NCHW, kernel, conv.bias, padding=1)
+            if y_NCHW is None:
+                y_NCHW = part_NCHW.new_empty(N, 2 * H, 2 * W, conv.out_channels).permute(0, 3, 1, 2)
+            y_NCHW[:, :, row::2, column::2] = part_NCHW[:, :, row : row + H, column : column + W]
+            del part_NCHW
+    assert y_NCHW is not None
+    return y_NCHW
 
 
 def fold_shortcut(x_NCHW: Tensor, frames: int, scale: int, channels: int) -> Tensor:

@@ -70,19 +70,27 @@ class TemporalConv(nn.Conv2d):
 
     def _within(self, x_TPC: Tensor, before_PC: Tensor, repeats: int) -> Tensor:
         """What a piece and the frame before it come to; its last frame lacks what the next one adds."""
-        (T, P, C), stride = x_TPC.shape, self.stride[0]
+        T, P, C = x_TPC.shape
         weight, bias = self._parameters_for(x_TPC)
-        early_IO, now_IO, late_IO = (_kernel(weight, tap).t() for tap in range(3))
-        # For the first and the last of equal frames in a row: what the other ones add is this frame as well.
-        kernels = [now_IO] if repeats == 1 else [now_IO + late_IO, early_IO + now_IO]
-        y_TRPC = x_TPC.new_empty(-(-T // stride), repeats, P, C)
+        early_IO = _kernel(weight, 0).t()
+        if repeats == 1:  # one pass over memory, where a product a tap makes three
+            if x_TPC.is_meta:  # without values convolutions do not keep the layout, and a copy would count
+                y_TPC = x_TPC.new_empty(-(-T // self.stride[0]), P, C)
+            else:
+                x_1CTP = x_TPC[None].permute(0, 3, 1, 2)
+                y_1CTP = F.conv2d(x_1CTP, weight, bias, self.stride, padding=(1, 0))
+                y_TPC = y_1CTP.permute(0, 2, 3, 1)[0].contiguous()  # as it is, where the layout is kept
+            y_TPC[0].addmm_(before_PC, early_IO)
+            return y_TPC
+        # Writing into every second frame is faster by products.
+        first, second = ([_kernel(kernel, tap).t() for tap in range(2)] for kernel in doubled(weight, 2))
+        y_TRPC = x_TPC.new_empty(T, 2, P, C)
         for t in range(T):
-            if t % stride == 0:
-                for kernel_IO, y_PC in zip(kernels, y_TRPC[t // stride], strict=True):
-                    torch.addmm(bias, x_TPC[t], kernel_IO, out=y_PC)
-                y_TRPC[t // stride, 0].addmm_(x_TPC[t - 1] if t else before_PC, early_IO)
-            if t and (t - 1) % stride == 0:
-                y_TRPC[(t - 1) // stride, -1].addmm_(x_TPC[t], late_IO)
+            torch.addmm(bias, x_TPC[t], first[1], out=y_TRPC[t, 0])
+            torch.addmm(bias, x_TPC[t], second[0], out=y_TRPC[t, 1])
+            y_TRPC[t, 0].addmm_(x_TPC[t - 1] if t else before_PC, early_IO)
+            if t:
+                y_TRPC[t - 1, 1].addmm_(x_TPC[t], second[1])
         return y_TRPC.flatten(0, 1)
 
     def _parameters_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,6 +145,16 @@ class _Convolution(torch.autograd.Function):
 def _kernel(weight: Tensor, tap: int) -> Tensor:
     """(out, in) channels of a tap: -1, 0 or 1 frames away for taps 0, 1 and 2."""
     return weight[:, :, tap, 0]
+
+
+def doubled(weight: Tensor, dim: int) -> list[Tensor]:
+    """Kernels of 2 taps that do to positions what one of 3, along `dim`, does when each comes twice.
+
+    The first is for the first of two equals, which sees the position before it, and itself twice; the second
+    for the second one, which sees itself twice, and the position after it.
+    """
+    before, centre, after = weight.unbind(dim)
+    return [torch.stack([before, centre + after], dim), torch.stack([before + centre, after], dim)]
 
 
 def rows(x_NCHW: Tensor) -> Tensor:
