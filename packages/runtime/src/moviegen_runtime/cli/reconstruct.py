@@ -150,8 +150,9 @@ class Reconstruct:
 
 def _summary(result: Reconstruction) -> str:
     rate = result.frames / result.seconds
+    unit = "frame" if result.frames == 1 else "frames"
     lines = {
-        "film": f"{result.frames} frames of {result.width}x{result.height}, {result.seconds:.2f} s, "
+        "film": f"{result.frames} {unit} of {result.width}x{result.height}, {result.seconds:.2f} s, "
         f"{rate:.4g} a second; sound: {result.sound}",
         "PSNR": f"{result.psnr:.2f} dB",
         "SSIM": f"{result.ssim:.4f}",

@@ -21,8 +21,8 @@ class Tae:
     recipe must have to train it is printed.
     """
 
-    job: Annotated[Literal["inflate"], tyro.conf.Positional]
-    """What to do."""
+    job: Annotated[Literal["inflate"], tyro.conf.Positional, tyro.conf.arg(metavar="inflate")]
+    """What to do: the word inflate."""
 
     source: Annotated[Path, tyro.conf.Positional]
     """Folder of a diffusers AutoencoderKL (often named vae), or its safetensors file alone.
