@@ -15,6 +15,7 @@ from moviegen_miniature.sound.onsets import onsets
 from moviegen_miniature.sound.picture import sound_picture
 from moviegen_miniature.sound.stage import SoundStage, open_sound_stage
 from moviegen_miniature.sprites import Sprites, save_sprites
+from moviegen_runtime.data.sounds import open_sounds
 from moviegen_runtime.data.source import CaptionedClip, open_source
 
 
@@ -59,6 +60,24 @@ def test_the_stage_with_sound_is_offered_by_name(sprites: Sprites, tmp_path: Pat
     save_sprites(sprites, tmp_path / "sprites-1.safetensors")
     source = open_source("stage-sound", {"cache": str(tmp_path), "num_clips": 3, "fps_choices": [12]})
     assert source[1].fps == 12
+
+
+def test_the_stage_is_offered_as_sounds(sprites: Sprites, tmp_path: Path) -> None:
+    save_sprites(sprites, tmp_path / "sprites-1.safetensors")
+    options = {"num_clips": 3, "seconds": 2.0, "rate": 16_000}
+    alone = open_sounds("stage", options)
+    with_pictures = open_sounds("stage", {**options, "pictures": True, "cache": str(tmp_path)})
+    clips = SoundStage(sprites, num_clips=3, seconds=2.0, rate=16_000)
+    for index in range(3):
+        sound, seen, clip = alone[index], with_pictures[index], clips[index]
+        assert (sound.rate, sound.heard, sound.picture) == (16_000, clip.heard, None)
+        np.testing.assert_array_equal(sound.samples, clip.samples)
+        np.testing.assert_array_equal(seen.samples, clip.samples)
+        assert seen.picture is not None
+        np.testing.assert_array_equal(seen.picture.frames, clip.frames)
+        assert (seen.picture.fps, seen.picture.caption) == (clip.fps, clip.caption)
+    with pytest.raises(ValueError, match="refuses its options"):
+        open_sounds("stage", {"colour": "red"})
 
 
 def test_a_film_keeps_the_sound_in_time(sprites: Sprites, tmp_path: Path) -> None:

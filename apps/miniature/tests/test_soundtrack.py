@@ -9,7 +9,7 @@ import pytest
 from moviegen_miniature.scene import MOTIONS, Performer, Scene, Timing
 from moviegen_miniature.sets import SETTINGS
 from moviegen_miniature.sound.ambience import ambience
-from moviegen_miniature.sound.captions import SoundCaption, sound_caption
+from moviegen_miniature.sound.captions import sound_caption
 from moviegen_miniature.sound.casting import take_at
 from moviegen_miniature.sound.effects import impact, voice
 from moviegen_miniature.sound.events import SOUNDS, VOICE, events
@@ -159,20 +159,6 @@ def test_rates_and_channels_that_there_are_not_are_refused(rate: int, channels: 
 def test_a_quality_out_of_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match="quality must be from 2"):
         Take(bounce(), quality=10.0)
-
-
-def test_a_caption_is_the_papers_template() -> None:
-    caption = SoundCaption(8.0, False, True, 0.9, "a bell rings", "calm chords")
-    assert caption.text() == (
-        "This audio has quality: 8.0. This audio does not contain speech. "
-        "This audio contains vocal singing. This audio contains music with a 0.90 likelihood. "
-        'This audio has a description: "a bell rings". '
-        'This audio has a music description: "calm chords".'
-    )
-    with pytest.raises(ValueError, match="quality must be from 1 to 10"):
-        SoundCaption(0.0, False, False, 0.0, "")
-    with pytest.raises(ValueError, match="music must be from 0 to 1"):
-        SoundCaption(5.0, False, False, 1.5, "")
 
 
 def test_captions_say_what_is_heard() -> None:

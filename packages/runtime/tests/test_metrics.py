@@ -1,4 +1,4 @@
-"""PSNR and SSIM against implementations that share no line with ours, and in closed form."""
+"""PSNR, SSIM and SI-SDR against implementations that share no line with ours, and in closed form."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from moviegen_runtime.metrics import Comparison, clip_psnr, psnr, ssim
+from moviegen_runtime.metrics import Comparison, clip_psnr, psnr, si_sdr, ssim
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 from torchmetrics.functional.image import peak_signal_noise_ratio as peak_signal_noise_ratio_of_tensors
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -111,3 +112,25 @@ def test_only_bytes_are_compared() -> None:
     frames = np.zeros((1, 16, 16, 3), np.float64)
     with pytest.raises(ValueError, match="8 bits, not float64"):
         psnr(frames, frames)  # type: ignore[arg-type]
+
+
+def test_the_ratio_of_sounds_is_that_of_others_and_in_closed_form() -> None:
+    draw = torch.Generator().manual_seed(0)
+    true = torch.randn(3, 1, 4000, generator=draw)
+    given = 0.3 * true + torch.tensor([0.01, 0.1, 1.0])[:, None, None] * torch.randn(
+        3, 1, 4000, generator=draw
+    )
+    expected = scale_invariant_signal_distortion_ratio(given[:, 0], true[:, 0], zero_mean=True)
+    torch.testing.assert_close(si_sdr(given, true).float(), expected, rtol=1e-4, atol=1e-3)
+    # Orthogonal noise of a tenth of the amplitude: 20 dB, however loud, and wherever the mean lies.
+    t = torch.arange(1000, dtype=torch.float64) / 1000 * 2 * torch.pi
+    sine, other = (5 * t).sin()[None, None], 0.1 * (7 * t).sin()[None, None]
+    assert float(si_sdr(3 * (sine + other) + 1, sine)) == pytest.approx(20)
+
+
+def test_the_ratio_has_bounds() -> None:
+    tone = torch.sin(torch.arange(100.0))[None, None]
+    silence = torch.zeros(1, 1, 100)
+    assert si_sdr(2 * tone, tone).tolist() == [100]
+    assert si_sdr(silence, tone).tolist() == [0]
+    assert si_sdr(tone, silence).tolist() == [-100]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import moviegen_dit
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from moviegen_audio import SoundCaption
 from moviegen_runtime.cli.train import Train
+from moviegen_runtime.data import source
 from moviegen_runtime.data.clips import CLIP_KIND, CLIP_MEMBERS, write_clip
 from moviegen_runtime.data.latents import (
     LATENT_KIND,
@@ -26,6 +29,7 @@ from moviegen_runtime.data.latents import (
     LatentSample,
     write_latent,
 )
+from moviegen_runtime.data.sounds import CaptionedSound
 from moviegen_runtime.data.source import CaptionedClip
 from moviegen_runtime.data.writing import begin, finish, write_shard
 
@@ -44,6 +48,14 @@ TINY_DIT = {
     "mlp_width": 16,
     "latent_channels": 4,
     "text_encoders": [{"name": "minilm", "width": 8}],
+}
+TINY_CODEC = {
+    "sample_rate": 4000,
+    "rates": [4, 5],
+    "encoder_width": 2,
+    "decoder_width": 8,
+    "hidden_width": 8,
+    "latent_channels": 4,
 }
 OPTIMIZER = {"name": "muon", "lr": 1e-2, "muon_lr": 1e-2, "warmup_steps": 2, "schedule": "cosine"}
 
@@ -180,6 +192,43 @@ def upsampler_recipe(tmp_path: Path, clips: Path) -> Path:
     return path
 
 
+class Tones:
+    """Eleven tones of half a second in a little noise, at 4,000 samples a second."""
+
+    def __len__(self) -> int:
+        return 11
+
+    def __getitem__(self, index: int) -> CaptionedSound:
+        noise = np.random.default_rng(index).normal(0, 0.05, (1, 2000))
+        wave = 0.5 * np.sin(np.arange(2000) * (0.1 + 0.05 * index)) + noise
+        return CaptionedSound(wave.astype(np.float32), 4000, SoundCaption(9, False, False, 0, "a tone"))
+
+
+@pytest.fixture
+def codec_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The codec, against discriminators that come in later."""
+    point = SimpleNamespace(name="tones", load=lambda: Tones)
+    monkeypatch.setattr(source, "entry_points", lambda group: [point] if "sound" in group else [])
+    content = {
+        "model": "codec",
+        "preset": "miniature",
+        "architecture": TINY_CODEC,
+        "data": {"source": "tones"},
+        "crop_seconds": 0.35,
+        "crops_per_sound": 2,
+        "batch_size": 2,
+        "steps": STEPS,
+        "optimizer": OPTIMIZER,
+        "discriminator": {"start": 2, "channels": 1, "lr": 1e-3},
+        "log_steps": 2,
+        "statistics_sounds": 4,
+        "validation": {"every_steps": 3, "data": {"source": "tones"}, "num_sounds": 3},
+    }
+    path = tmp_path / "codec.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
 @pytest.fixture
 def game_recipe(tae_recipe: Path, tmp_path: Path) -> Path:
     """The autoencoder against a discriminator that comes in later, on crops of random sizes."""
@@ -223,7 +272,7 @@ def log_lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint", "upsampler"])
+@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint", "upsampler", "codec"])
 def test_a_training_in_legs_equals_one_without_a_break(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

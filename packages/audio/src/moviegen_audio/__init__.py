@@ -1,5 +1,6 @@
 """The sound of Movie Gen: the codec and the audio transformer."""
 
+from moviegen_audio.captions import SoundCaption
 from moviegen_audio.codec import AudioCodec, AudioPosterior
 from moviegen_audio.conditions import AudioConditions, AudioContext, FrameFeatures
 from moviegen_audio.config import AudioCodecConfig, AudioDiTConfig, codec_preset, dit_preset
@@ -48,6 +49,7 @@ __all__ = [
     "Search",
     "Segment",
     "Segmenting",
+    "SoundCaption",
     "adversarial_loss",
     "codec_preset",
     "continue_sound",

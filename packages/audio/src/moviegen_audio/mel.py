@@ -94,6 +94,8 @@ class MelDistance(nn.Module):
         self.spectrograms = nn.ModuleList(
             MelSpectrogram(sample_rate, window, bands) for window, bands in windows_and_bands
         )
+        self.shortest = max(window for window, _ in windows_and_bands) // 2 + 1
+        """Samples of the shortest sounds that it compares."""
 
     def forward(self, prediction_B1N: Tensor, target_B1N: Tensor) -> Tensor:
         """Scalar distance of sounds (B, 1, N).

@@ -1,6 +1,6 @@
-"""How close a video is to the one that it should be: PSNR and SSIM.
+"""How close a video or a sound is to the one that it should be: PSNR and SSIM, and SI-SDR.
 
-Legend: B batch, C channels, T frames, H rows, W columns, N = T*C planes, K means.
+Legend: B batch, C channels, T frames, H rows, W columns, N = T*C planes or samples, K means.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ MAX_PSNR = 100.0
 """dB that equal frames get, in place of infinity."""
 SSIM_WINDOW = 11
 """Pixels; smaller frames have no SSIM."""
+MAX_SI_SDR = 100.0
+"""dB that equal sounds get, in place of infinity."""
+_SMALLEST_POWER = 1e-30
 _SSIM_DEVIATION = 1.5
 _BAND_ROWS = 16
 _BAND_VALUES = 1 << 15
@@ -82,6 +85,23 @@ def clip_psnr(prediction: Tensor, target: Tensor) -> Tensor:
     """(B,) PSNR in dB of clips (B, 3, T, H, W) in [-1, 1], not rounded; the prediction is clamped."""
     error = (prediction.clamp(-1, 1) - target).square().flatten(1).mean(dim=1)
     return (10 * torch.log10(4.0 / error)).clamp(max=MAX_PSNR)
+
+
+def si_sdr(prediction: Tensor, target: Tensor) -> Tensor:
+    """(B,) scale-invariant ratio of signal to distortion in dB (Le Roux et al. 2019, arXiv 1811.02508).
+
+    Means are taken off first. From -100 to 100 dB, which are also those of a silent target or prediction and
+    of an equal one.
+
+    Args:
+        prediction, target: (B, C, N); all channels count as one signal.
+    """
+    made_BN, true_BN = ((x - x.mean(dim=-1, keepdim=True)).flatten(1).double() for x in (prediction, target))
+    scale_B = (made_BN * true_BN).sum(dim=1) / true_BN.square().sum(dim=1).clamp_min(_SMALLEST_POWER)
+    part_BN = scale_B[:, None] * true_BN
+    signal_B = part_BN.square().sum(dim=1).clamp_min(_SMALLEST_POWER)
+    distortion_B = (made_BN - part_BN).square().sum(dim=1).clamp_min(_SMALLEST_POWER)
+    return (10 * torch.log10(signal_B / distortion_B)).clamp(-MAX_SI_SDR, MAX_SI_SDR)
 
 
 def _check(true: Frames, given: Frames, window: int = SSIM_WINDOW) -> None:

@@ -1,13 +1,9 @@
-"""What a caption says about sound: the paper's structured caption (table 27) as a value, and that of a take.
-
-The words depend on the take alone.
-"""
+"""What a caption says about the sound of a take; its words depend on the take alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from moviegen_audio import SoundCaption
 
 from moviegen_miniature.actors import BY_NAME
 from moviegen_miniature.sound.events import Event, events, voices
@@ -49,49 +45,6 @@ _PLACES: dict[str, Words] = {
 }
 
 
-@dataclass(frozen=True)
-class SoundCaption:
-    """What is heard.
-
-    Args:
-        quality: of the recording, 1 to 10.
-        speech: whether somebody speaks.
-        vocals: whether somebody sings.
-        music: how likely it is that there is music, 0 to 1.
-        description: what is heard.
-        music_description: what the music is like; empty if there is none.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
-
-    quality: float
-    speech: bool
-    vocals: bool
-    music: float
-    description: str
-    music_description: str = ""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.quality <= 10:
-            raise ValueError(f"quality must be from 1 to 10, not {self.quality!r}")
-        if not 0 <= self.music <= 1:
-            raise ValueError(f"music must be from 0 to 1, not {self.music!r}")
-
-    def text(self) -> str:
-        """The caption in the paper's words."""
-        parts = [
-            f"This audio has quality: {self.quality:.1f}.",
-            f"This audio {_contains(self.speech)} speech.",
-            f"This audio {_contains(self.vocals)} vocal singing.",
-            f"This audio contains music with a {self.music:.2f} likelihood.",
-            f'This audio has a description: "{self.description}".',
-        ]
-        if self.music_description:
-            parts.append(f'This audio has a music description: "{self.music_description}".')
-        return " ".join(parts)
-
-
 def sound_caption(take: Take) -> SoundCaption:
     """What is heard in a take."""
     rng = np.random.default_rng([take.scene.words, 2])
@@ -110,10 +63,6 @@ def sound_caption(take: Take) -> SoundCaption:
         description=description or f"only {_pick(rng, _PLACES[take.scene.setting])}",
         music_description=_pick(rng, mood_of(take.scene.lead.motion).words) if take.music else "",
     )
-
-
-def _contains(there: bool) -> str:
-    return "contains" if there else "does not contain"
 
 
 def _sounding(rng: np.random.Generator, sound: str, actor: str) -> str:

@@ -6,8 +6,11 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
+from moviegen_audio import SoundCaption
+from moviegen_runtime.data.sounds import CaptionedSound
 from moviegen_runtime.data.source import CaptionedClip
 from numpy.typing import NDArray
 
@@ -15,7 +18,7 @@ from moviegen_miniature.captions import caption
 from moviegen_miniature.casting import SPLITS, Split
 from moviegen_miniature.fetch import SPRITES_FILE, default_cache
 from moviegen_miniature.render import render
-from moviegen_miniature.sound.captions import SoundCaption, sound_caption
+from moviegen_miniature.sound.captions import sound_caption
 from moviegen_miniature.sound.casting import FPS_CHOICES, SHORTEST, take_at
 from moviegen_miniature.sound.events import Event, events
 from moviegen_miniature.sound.soundtrack import RATE, Take, soundtrack
@@ -40,11 +43,25 @@ class SoundClip(CaptionedClip):
     events: tuple[Event, ...]
 
 
-class SoundStage:
-    """Clips with sound of one split, by index: clip i is always the same one.
+class TakeOptions(TypedDict, total=False):
+    """The options of `Takes`."""
+
+    split: Split
+    num_clips: int
+    seed: int
+    seconds: float
+    size: int
+    fps_choices: Sequence[float]
+    rate: int
+    channels: int
+    pan_probability: float
+    music_probability: float
+
+
+class Takes:
+    """Takes of one split, by index: take i is always the same one.
 
     Args:
-        sprites: pictures of the actors.
         split: "train", "seen" (combinations of the training, other scenes) or "held_out".
         num_clips: length of the source.
         seed: another seed gives other clips.
@@ -62,7 +79,6 @@ class SoundStage:
 
     def __init__(
         self,
-        sprites: Sprites,
         *,
         split: Split = "train",
         num_clips: int = 100_000,
@@ -97,7 +113,6 @@ class SoundStage:
         for name, share in (("pan_probability", pan_probability), ("music_probability", music_probability)):
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {share!r}")
-        self.sprites = sprites
         self.split: Split = split
         self.num_clips = num_clips
         self.seed = seed
@@ -132,34 +147,59 @@ class SoundStage:
             music_probability=self.music_probability,
         )
 
+    def samples(self, take: Take) -> NDArray[np.float32]:
+        """The sound of a take, (C, N)."""
+        return soundtrack(take, rate=self.rate, channels=self.channels)
+
+
+class SoundStage(Takes):
+    """Clips with sound, as clips: a `ClipSource`.
+
+    Args:
+        sprites: pictures of the actors.
+        options: see `Takes`.
+    """
+
+    def __init__(self, sprites: Sprites, **options: Unpack[TakeOptions]) -> None:
+        super().__init__(**options)
+        self.sprites = sprites
+
     def __getitem__(self, index: int) -> SoundClip:
         take = self.take(index)
         return SoundClip(
             frames=render(take.scene, self.sprites).frames,
             fps=take.scene.fps,
             caption=caption(take.scene),
-            samples=soundtrack(take, rate=self.rate, channels=self.channels),
+            samples=self.samples(take),
             rate=self.rate,
             heard=sound_caption(take),
             events=events(take.scene),
         )
 
 
-def open_sound_stage(
-    *,
-    cache: str | None = None,
-    split: Split = "train",
-    num_clips: int = 100_000,
-    seed: int = 0,
-    seconds: float = 4.0,
-    size: int = 64,
-    fps_choices: Sequence[float] = FPS_CHOICES,
-    rate: int = RATE,
-    channels: int = 1,
-    pan_probability: float = 0.1,
-    music_probability: float = 0.25,
-) -> SoundStage:
-    """Open the stage with the fetched actors: the clip source "stage-sound". See `SoundStage`.
+class StageSounds(Takes):
+    """The same clips as sounds, with or without their pictures: a `SoundSource`.
+
+    Args:
+        sprites: pictures of the actors; None: sounds alone, which take less time.
+        options: see `Takes`.
+    """
+
+    def __init__(self, sprites: Sprites | None, **options: Unpack[TakeOptions]) -> None:
+        super().__init__(**options)
+        self.sprites = sprites
+
+    def __getitem__(self, index: int) -> CaptionedSound:
+        take = self.take(index)
+        picture = None
+        if self.sprites is not None:
+            frames = render(take.scene, self.sprites).frames
+            picture = CaptionedClip(frames, take.scene.fps, caption(take.scene))
+        return CaptionedSound(self.samples(take), self.rate, sound_caption(take), picture)
+
+
+def open_sound_stage(*, cache: str | None = None, **options: Unpack[TakeOptions]) -> SoundStage:
+    """Open the stage with the fetched actors: the clip source "stage-sound". See `Takes` for the options.
 
     Args:
         cache: folder that `python -m moviegen_miniature fetch` built; None: the usual one.
@@ -167,17 +207,24 @@ def open_sound_stage(
     Raises:
         ValueError: the actors have not been fetched, or an option is out of its range.
     """
+    return SoundStage(_sprites(cache), **options)
+
+
+def open_stage_sounds(
+    *, pictures: bool = False, cache: str | None = None, **options: Unpack[TakeOptions]
+) -> StageSounds:
+    """Open the stage's sounds: the sound source "stage". See `Takes` for the options.
+
+    Args:
+        pictures: whether each sound comes with its film, which needs the fetched actors.
+        cache: folder that `python -m moviegen_miniature fetch` built; None: the usual one.
+
+    Raises:
+        ValueError: the actors have not been fetched, or an option is out of its range.
+    """
+    return StageSounds(_sprites(cache) if pictures else None, **options)
+
+
+def _sprites(cache: str | None) -> Sprites:
     folder = default_cache() if cache is None else Path(cache).expanduser()
-    return SoundStage(
-        load_sprites(folder / SPRITES_FILE),
-        split=split,
-        num_clips=num_clips,
-        seed=seed,
-        seconds=seconds,
-        size=size,
-        fps_choices=fps_choices,
-        rate=rate,
-        channels=channels,
-        pan_probability=pan_probability,
-        music_probability=music_probability,
-    )
+    return load_sprites(folder / SPRITES_FILE)

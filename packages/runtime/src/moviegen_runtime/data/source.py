@@ -53,11 +53,23 @@ def open_source(name: str, options: Mapping[str, object]) -> ClipSource:
     Raises:
         ValueError: no distribution offers it, or it refuses the options.
     """
-    offered = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return cast(ClipSource, open_offered(ENTRY_POINT_GROUP, "clip source", name, options))
+
+
+def open_offered(group: str, what: str, name: str, options: Mapping[str, object]) -> object:
+    """What the entry point of a group makes of options.
+
+    Args:
+        what: what the group offers, for the sentences.
+
+    Raises:
+        ValueError: no distribution offers it, or it refuses the options.
+    """
+    offered = {point.name: point for point in entry_points(group=group)}
     if name not in offered:
         known = ", ".join(sorted(offered)) or "none is installed"
-        raise ValueError(f"no clip source is called {name!r}; offered: {known}")
+        raise ValueError(f"no {what} is called {name!r}; offered: {known}")
     try:
-        return cast(ClipSource, offered[name].load()(**options))
+        return offered[name].load()(**options)
     except TypeError as error:
-        raise ValueError(f"clip source {name!r} refuses its options: {error}") from error
+        raise ValueError(f"{what} {name!r} refuses its options: {error}") from error

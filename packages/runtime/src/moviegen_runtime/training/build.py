@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import moviegen_audio
 import moviegen_dit
 import moviegen_tae
 import torch
@@ -15,12 +16,16 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from moviegen_runtime.data.latents import ShardedLatents
+from moviegen_runtime.data.sounds import open_sounds
+from moviegen_runtime.training.audio_recipe import CodecRecipe
 from moviegen_runtime.training.batches import Interleaved
 from moviegen_runtime.training.clips import collate_clips, open_clips
+from moviegen_runtime.training.codec_module import CodecModule
 from moviegen_runtime.training.dit_module import DiTModule, LatentTexts, collate_latents
 from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.recipe import DiTRecipe, ImageLatents, LatentData, TAERecipe
 from moviegen_runtime.training.recipes import AnyRecipe
+from moviegen_runtime.training.sounds import collate_sounds
 from moviegen_runtime.training.tae_module import TAEModule
 from moviegen_runtime.training.upsampler_module import UpsamplerModule
 from moviegen_runtime.training.upsampler_recipe import UpsamplerRecipe
@@ -53,9 +58,15 @@ def build_training(recipe: AnyRecipe) -> Training:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        if isinstance(recipe, TAERecipe):
-            return _build_tae(recipe)
-        return _build_dit(recipe) if isinstance(recipe, DiTRecipe) else _build_upsampler(recipe)
+        match recipe:
+            case TAERecipe():
+                return _build_tae(recipe)
+            case DiTRecipe():
+                return _build_dit(recipe)
+            case UpsamplerRecipe():
+                return _build_upsampler(recipe)
+            case CodecRecipe():
+                return _build_codec(recipe)
 
 
 def new_model(recipe: AnyRecipe) -> nn.Module:
@@ -64,11 +75,15 @@ def new_model(recipe: AnyRecipe) -> nn.Module:
     Raises:
         ValueError: there is no such preset, or a changed field is unknown or out of its range.
     """
-    if isinstance(recipe, TAERecipe):
-        return moviegen_tae.TAE(tae_config(recipe))
-    if isinstance(recipe, DiTRecipe):
-        return moviegen_dit.VideoDiT(dit_config(recipe))
-    return moviegen_dit.SpatialUpsampler(upsampler_config(recipe))
+    match recipe:
+        case TAERecipe():
+            return moviegen_tae.TAE(tae_config(recipe))
+        case DiTRecipe():
+            return moviegen_dit.VideoDiT(dit_config(recipe))
+        case UpsamplerRecipe():
+            return moviegen_dit.SpatialUpsampler(upsampler_config(recipe))
+        case CodecRecipe():
+            return moviegen_audio.AudioCodec(codec_config(recipe))
 
 
 def tae_config(recipe: TAERecipe) -> moviegen_tae.TAEConfig:
@@ -98,6 +113,15 @@ def upsampler_config(recipe: UpsamplerRecipe) -> moviegen_dit.UpsamplerConfig:
     return _changed(moviegen_dit.upsampler_preset(recipe.preset), recipe.architecture)
 
 
+def codec_config(recipe: CodecRecipe) -> moviegen_audio.AudioCodecConfig:
+    """The architecture of a recipe.
+
+    Raises:
+        ValueError: there is no such preset, or a changed field is unknown or out of its range.
+    """
+    return _changed(moviegen_audio.codec_preset(recipe.preset), recipe.architecture)
+
+
 def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
     """Start a training from weights: the model and its average.
 
@@ -118,13 +142,16 @@ def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
 
 def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str, Tensor], str | None]:
     wanted = module.model.config
-    model: moviegen_tae.TAE | moviegen_dit.VideoDiT | moviegen_dit.SpatialUpsampler
-    if isinstance(module, TAEModule):
-        model = moviegen_tae.from_pretrained(folder)
-    elif isinstance(module, UpsamplerModule):
-        model = moviegen_dit.upsampler_from_pretrained(folder)
-    else:
-        model = moviegen_dit.from_pretrained(folder)
+    model: Any
+    match module:
+        case TAEModule():
+            model = moviegen_tae.from_pretrained(folder)
+        case UpsamplerModule():
+            model = moviegen_dit.upsampler_from_pretrained(folder)
+        case CodecModule():
+            model = moviegen_audio.load_codec(folder)
+        case _:
+            model = moviegen_dit.from_pretrained(folder)
     if model.config == wanted:
         return model.state_dict(), None
     given, asked = model.config.model_dump(), wanted.model_dump()
@@ -165,6 +192,15 @@ def _build_upsampler(recipe: UpsamplerRecipe) -> Training:
     source = open_clips(recipe.data)
     module = UpsamplerModule(upsampler_config(recipe), recipe, source)
     return Training(module, len(source), collate_clips(source))
+
+
+def _build_codec(recipe: CodecRecipe) -> Training:
+    if recipe.data is None:
+        raise ValueError("the recipe names no sounds: give --set data.source=NAME")
+    source = open_sounds(recipe.data.source, recipe.data.options)
+    config = codec_config(recipe)
+    module = CodecModule(config, recipe, source)
+    return Training(module, len(source), collate_sounds(source, config.sample_rate))
 
 
 def _open_images(

@@ -147,7 +147,7 @@ def build_optimizer(
     decayed: list[nn.Parameter] = []
     vectors: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        if parameter.ndim < 2:
+        if parameter.numel() == max(parameter.shape, default=1):  # one value a channel, in whatever shape
             vectors.append(parameter)
         elif recipe.name == "muon" and is_inner(name):
             muon.append(parameter)

@@ -17,12 +17,20 @@ _MAX_DEPTH = 16
 _ADAPTER: TypeAdapter[AnyRecipe] = TypeAdapter(Recipe)
 
 _KINDS = {
-    "model": ("tae", "dit", "upsampler"),
+    "model": ("tae", "dit", "upsampler", "codec"),
     "perceptual_features.kind": ("efficientnet_lite0", "vgg_lpips"),
 }
 """The keys that decide which further keys there are, and their values."""
 
-LENGTH_KEYS = ("steps", "log_steps", "checkpoint_minutes", "validation", "statistics_clips", "data.tae")
+LENGTH_KEYS = (
+    "steps",
+    "log_steps",
+    "checkpoint_minutes",
+    "validation",
+    "statistics_clips",
+    "statistics_sounds",
+    "data.tae",
+)
 """What may change between two legs of one run: length and what is looked at, nothing that is learned."""
 
 

@@ -30,6 +30,7 @@ from moviegen_runtime.features.efficientnet_lite import PerceptualDistance, load
 from moviegen_runtime.features.vgg_lpips import load_vgg_lpips
 from moviegen_runtime.metrics import clip_psnr
 from moviegen_runtime.training.clips import ClipBatch, collate_clips, open_clips, random_crops
+from moviegen_runtime.training.game import add_player, clip_players
 from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.optimizer import MuonWithAdamW
 from moviegen_runtime.training.preview import save_comparison
@@ -110,13 +111,11 @@ class TAEModule(TrainingModule[TAE]):
         return weight * adversarial, terms
 
     def configure_optimizers(self) -> MuonWithAdamW:
-        """One optimizer for both players: they move at once, and a checkpoint has one state."""
         optimizer = super().configure_optimizers()
         plan = self.tae_recipe.discriminator
         if self.discriminator is not None and plan is not None:
-            rule = {"rule": "adamw", "lr": plan.lr, "betas": plan.betas, "weight_decay": 0.0}
             eps = self.recipe.optimizer.eps
-            optimizer.add_param_group({**rule, "eps": eps, "params": list(self.discriminator.parameters())})
+            add_player(optimizer, self.discriminator, lr=plan.lr, betas=plan.betas, eps=eps)
         return optimizer
 
     def configure_gradient_clipping(
@@ -125,12 +124,10 @@ class TAEModule(TrainingModule[TAE]):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Each player by its own norm, so that neither's large gradient makes the other's step small."""
         if self.discriminator is None or gradient_clip_val is None:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
-        for player in (self.model, self.discriminator):
-            nn.utils.clip_grad_norm_(player.parameters(), gradient_clip_val)
+        else:
+            clip_players((self.model, self.discriminator), gradient_clip_val)
 
     def _cut(self, batch: ClipBatch, step: int) -> tuple[str, VideoClip]:
         """What this step is trained on: images, short clips or the clips themselves, or crops of them."""
