@@ -1,10 +1,11 @@
-"""The recipes are the rows of Table 3, the two parts of the autoencoder's training, and an experiment."""
+"""The recipes are the rows of Table 3, the parts of the training of autoencoder and sound, an experiment."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe
 from moviegen_runtime.training.check import check_recipe
 from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
 from moviegen_runtime.training.recipe_file import load_recipe
@@ -26,6 +27,7 @@ TABLE_3 = {
 
 def test_every_row_has_its_recipe_and_no_other() -> None:
     others = {"paper_tae", "paper_tae_outlier", "dots", "dots_outlier"}
+    others |= {"paper_audio_codec", "paper_audio_pretrain", "paper_audio_finetune"}
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(TABLE_3) | others
 
 
@@ -74,3 +76,49 @@ def test_the_autoencoders_recipe_has_every_published_part() -> None:
     assert recipe.discriminator.start < recipe.steps
     assert recipe.images is not None
     assert recipe.images.every == 4  # one batch of images to three of videos
+
+
+def test_the_codecs_recipe_is_dacs_with_a_gaussian() -> None:
+    facts = check_recipe(RECIPES / "paper_audio_codec.yaml")
+    assert isinstance(facts.recipe, CodecRecipe)
+    assert facts.recipe.loss.kl > 0
+    assert facts.recipe.discriminator is not None
+    assert (facts.recipe.discriminator.weight, facts.recipe.discriminator.features) == (1, 2)
+
+
+# As printed: batch, thousands of updates, rate, decay of the average.
+AUDIO_STAGES = {
+    "paper_audio_pretrain": (1536, 500, 1e-4, 0.0),
+    "paper_audio_finetune": (256, 50, 1e-4, 0.999),
+}
+
+
+@pytest.mark.parametrize("stage", AUDIO_STAGES)
+def test_a_stage_of_sound_is_its_column(stage: str) -> None:
+    facts = check_recipe(RECIPES / f"{stage}.yaml")
+    recipe = facts.recipe
+    assert isinstance(recipe, AudioDiTRecipe)
+    kept = (recipe.batch_size, recipe.steps / 1000, recipe.optimizer.lr, recipe.ema_decay)
+    assert kept == AUDIO_STAGES[stage]
+    assert (recipe.optimizer.name, recipe.optimizer.weight_decay) == ("adamw", 0.1)
+    assert recipe.masking.model_dump() == {
+        "no_context": 0.5,
+        "least_masked": 0.75,
+        "nothing": 0.2,
+        "no_text": 0.1,
+        "no_video": 0.1,
+    }
+    print(f"{facts.parameters:,} parameters, {facts.parameters / 13e9:.3f} of the paper's 13,000,000,000")
+    assert 0.93 < facts.parameters / 13e9 < 1
+
+
+def test_finetuning_of_sound_mixes_as_printed() -> None:
+    first, second = (load_recipe(RECIPES / f"{stage}.yaml") for stage in AUDIO_STAGES)
+    assert isinstance(first, AudioDiTRecipe)
+    assert isinstance(second, AudioDiTRecipe)
+    assert (first.optimizer.warmup_steps, first.optimizer.schedule) == (5000, "constant")
+    assert [length.seconds for length in first.lengths] == [30]
+    assert second.alone is not None
+    assert second.alone.every == 10 + 1
+    assert {length.seconds: length.share for length in second.lengths} == {10: 5, 30: 1}
+    assert second.optimizer.schedule == "linear"

@@ -72,7 +72,7 @@ def test_overrides_are_yaml_and_reach_any_depth(tmp_path: Path) -> None:
         ("steps=0", "steps: input should be greater than or equal to 1"),
         ("optimizer.lr=.nan", "optimizer.lr: input should be a finite number"),
         ("optimizer=null", "optimizer: input should be"),
-        ("model=gan", "key 'model' must be 'tae' or 'dit' or 'upsampler' or 'codec'"),
+        ("model=gan", "key 'model' must be 'tae' or 'dit' or 'upsampler' or 'codec' or 'audio_dit'"),
         ("data.shards=here", "exactly one of source and shards"),
         ("data.source=null", "exactly one of source and shards"),
         ("optimizer.name=muon", "muon_lr is given exactly when name is muon"),

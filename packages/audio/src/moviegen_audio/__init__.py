@@ -3,7 +3,7 @@
 from moviegen_audio.captions import SoundCaption
 from moviegen_audio.codec import AudioCodec, AudioPosterior
 from moviegen_audio.conditions import AudioConditions, AudioContext, FrameFeatures
-from moviegen_audio.config import AudioCodecConfig, AudioDiTConfig, codec_preset, dit_preset
+from moviegen_audio.config import AudioCodecConfig, AudioDiTConfig, SightConfig, codec_preset, dit_preset
 from moviegen_audio.convert import convert_dacvae, convert_dacvae_file
 from moviegen_audio.discriminator import Discriminator
 from moviegen_audio.downmix import downmix
@@ -21,8 +21,11 @@ from moviegen_audio.masking import AudioMasking, Hidden
 from moviegen_audio.mel import MelDistance, MelSpectrogram, mel_filters
 from moviegen_audio.model import AudioDiT
 from moviegen_audio.sampling import ConditionsFn, sample, sample_windows
+from moviegen_audio.sampling import guided, sample
 from moviegen_audio.segments import Segment, Segmenting
+from moviegen_audio.sight import Sight
 from moviegen_audio.streaming import decode_stream, decode_values, encode_stream
+from moviegen_audio.streaming import decode_stream, encode_stream
 from moviegen_audio.weights import load_codec, load_dit, locate_codec, locate_dit, save_codec, save_dit
 
 __all__ = [
@@ -49,6 +52,8 @@ __all__ = [
     "Search",
     "Segment",
     "Segmenting",
+    "Sight",
+    "SightConfig",
     "SoundCaption",
     "adversarial_loss",
     "codec_preset",

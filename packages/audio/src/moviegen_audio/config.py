@@ -81,6 +81,29 @@ def codec_preset(name: str) -> AudioCodecConfig:
     return _CODECS[name]
 
 
+class SightConfig(ArchConfig):
+    """Sizes of a small network that sees the pictures of a film, trained with the transformer; ours.
+
+    Args:
+        side: rows and columns of the pictures that it reads; a multiple of 2 to the number of levels.
+        channels: of each level; each halves rows and columns.
+    """
+
+    side: int = Field(ge=8, le=512)
+    channels: tuple[Annotated[int, Field(ge=4, le=1024, multiple_of=4)], ...] = Field(
+        min_length=1, max_length=8
+    )
+
+    @model_validator(mode="after")
+    def _sides_halve(self) -> Self:
+        if self.side % 2 ** len(self.channels):
+            raise ValueError(
+                f"side must be a multiple of {2 ** len(self.channels)}, since each of "
+                f"{len(self.channels)} levels halves it: it is {self.side}"
+            )
+        return self
+
+
 class AudioDiTConfig(ArchConfig):
     """Sizes of an audio transformer.
 
@@ -91,6 +114,8 @@ class AudioDiTConfig(ArchConfig):
         mlp_width: hidden width of the feed-forward.
         text_encoder: whose token states it attends to.
         video_width: width of the features of a video frame.
+        video_kernel: frames of the video, at the rate of the latent, that are projected together; odd.
+        sight: what makes the features of a video frame; None: they come from elsewhere.
         latent_channels: channels of the codec's latent.
         frame_rate: latent frames a second.
     """
@@ -101,6 +126,8 @@ class AudioDiTConfig(ArchConfig):
     mlp_width: int = Field(ge=1, le=65536)
     text_encoder: TextEncoderSpec
     video_width: int = Field(ge=1, le=16384)
+    video_kernel: int = Field(default=1, ge=1, le=63)
+    sight: SightConfig | None = None
     latent_channels: int = Field(ge=1, le=1024)
     frame_rate: float = Field(default=25.0, gt=0, le=1000)
 
@@ -110,6 +137,8 @@ class AudioDiTConfig(ArchConfig):
             raise ValueError(
                 f"width must be heads times an even number: {self.width} is not, for {self.heads} heads"
             )
+        if self.video_kernel % 2 == 0:
+            raise ValueError(f"video_kernel must be odd, not {self.video_kernel}")
         return self
 
 
@@ -129,7 +158,8 @@ _TRANSFORMERS = {
     "13b": _paper(width=4608, layers=36, heads=36),  # section 6.1.2, where heads are not printed
     "3b": _paper(width=2560, layers=28, heads=20),  # the paper names the size only; ours
     "300m": _paper(width=1024, layers=18, heads=8),  # ours; the paper's is of another architecture
-    # Ours: for latents of the miniature codec, in 18 MB.
+    # Ours: for latents of the miniature codec, in 20 MB. It sees 0.28 s at once, so that motion is seen: nine
+    # frames a second still show two of them.
     "miniature": AudioDiTConfig(
         width=256,
         layers=8,
@@ -137,6 +167,8 @@ _TRANSFORMERS = {
         mlp_width=1024,
         text_encoder=TextEncoderSpec(name="minilm", width=384),
         video_width=128,
+        video_kernel=7,
+        sight=SightConfig(side=64, channels=(16, 32, 64, 64)),
         latent_channels=32,
     ),
 }

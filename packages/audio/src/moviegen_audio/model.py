@@ -25,6 +25,7 @@ from moviegen_audio.layers import (
     rotations,
     zero_linear,
 )
+from moviegen_audio.sight import Sight
 
 
 class AudioDiT(nn.Module):
@@ -44,7 +45,8 @@ class AudioDiT(nn.Module):
         self.config = config
         width = config.width
         self.frame_in = linear(2 * config.latent_channels, width)
-        self.video = GatedProjection(config.video_width, width)
+        self.sight = None if config.sight is None else Sight(config.sight, config.video_width)
+        self.video = GatedProjection(config.video_width, width, config.video_kernel)
         self.text = linear(config.text_encoder.width, width)
         # What is attended to where there is no text. The paper is silent; as large as projected tokens.
         self.no_text = nn.Parameter(nn.init.normal_(torch.empty(width)))

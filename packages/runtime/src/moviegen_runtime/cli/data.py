@@ -1,4 +1,7 @@
-"""`moviegen data`: videos into clip shards, clips into cached latents. Imports no torch before it runs."""
+"""`moviegen data`: videos into clip shards, clips and sounds into cached latents.
+
+Imports no torch before it runs.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import tyro
 if TYPE_CHECKING:
     from moviegen_runtime.data.pack import FileOutcome
     from moviegen_runtime.data.source import ClipSource
+    from moviegen_runtime.text import FrozenTextEncoder
 
 _DEFAULT_ENCODERS = ("minilm",)
 
@@ -103,7 +107,6 @@ class Latents:
 
         from moviegen_runtime.data.caching import LatentJob, cache_latents, clips_done
         from moviegen_runtime.data.progress import JobProgress
-        from moviegen_runtime.text import text_encoder
 
         device = _device(self.device)
         job = LatentJob(
@@ -112,10 +115,7 @@ class Latents:
             num_clips=len(source) if self.num_clips is None else self.num_clips,
             tae=moviegen_tae.from_pretrained(self.tae).to(device),
             tae_hash=weights_hash(moviegen_tae.locate(self.tae)),
-            encoders=tuple(
-                text_encoder(name, source or None, device=device)
-                for name, _, source in (each.partition("=") for each in self.encoder or _DEFAULT_ENCODERS)
-            ),
+            encoders=_encoders(self.encoder, device),
             device=device,
         )
         done = clips_done(job, self.out)
@@ -150,6 +150,73 @@ class Latents:
         return open_source(self.source, options), f"source {self.source} {told}"
 
 
+@dataclass(frozen=True)
+class Sounds:
+    """Encode sounds by the codec and captions by the text encoder into shards, with what is seen meanwhile.
+
+    An interrupted job goes on after its last complete shard when it is started again with the same options.
+    """
+
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder of the shards, new or of an interrupted job."""
+    codec: str
+    """Weights of the codec: a folder, or miniature."""
+    source: str
+    """Source of sounds that an installed package offers, such as stage."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Option of the source, KEY=VALUE with the value in YAML; can be given again."""
+    num_sounds: int | None = None
+    """How many sounds, from the first on; all of them if not given."""
+    pictures: str | None = None
+    """Keep the films' pictures, at this size: one number for a square, or WIDTHxHEIGHT."""
+    encoder: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Text encoder, minilm (the default) or NAME=SOURCE with a folder or Hub id; can be given again."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the codec and large text encoders run; auto takes CUDA where it is there."""
+
+    def run(self) -> None:
+        """Encode, and say at the end how many samples there are and how many sounds were skipped.
+
+        Raises:
+            ValueError: bad options, missing weights, a folder that holds something else, or a sound that the
+                codec does not take.
+        """
+        import json
+
+        from moviegen_audio import load_codec, locate_codec
+        from moviegen_core import weights_hash
+
+        from moviegen_runtime.data.progress import JobProgress
+        from moviegen_runtime.data.sound_caching import SoundJob, cache_sounds, sounds_done
+        from moviegen_runtime.data.sounds import open_sounds
+        from moviegen_runtime.requests import parse_size
+
+        options = _parse_options(self.set)
+        source, device = open_sounds(self.source, options), _device(self.device)
+        size = None if self.pictures is None else parse_size(self.pictures)
+        job = SoundJob(
+            source=source,
+            origin=f"source {self.source} {json.dumps(options, sort_keys=True, default=str)}",
+            num_sounds=len(source) if self.num_sounds is None else self.num_sounds,
+            codec=load_codec(self.codec).to(device),
+            codec_hash=weights_hash(locate_codec(self.codec)),
+            encoders=_encoders(self.encoder, device),
+            pictures=None if size is None else (size[1], size[0]),
+            device=device,
+        )
+        done = sounds_done(job, self.out)
+        skipped: list[str] = []
+        with JobProgress("encoding", "sounds", job.num_sounds, done) as progress:
+
+            def on_skip(problem: str) -> None:
+                skipped.append(problem)
+                progress.say(f"skipped {problem}")
+
+            count = cache_sounds(job, self.out, progress.advance, on_skip)
+        earlier = f" ({done} were done before)" if done else ""
+        print(f"{count} sounds in {self.out}; {len(skipped)} skipped{earlier}", file=sys.stderr)
+
+
 @tyro.conf.configure(tyro.conf.OmitArgPrefixes)
 @dataclass(frozen=True)
 class Data:
@@ -158,6 +225,7 @@ class Data:
     job: (
         Annotated[Pack, tyro.conf.subcommand(name="pack", prefix_name=False)]
         | Annotated[Latents, tyro.conf.subcommand(name="latents", prefix_name=False)]
+        | Annotated[Sounds, tyro.conf.subcommand(name="sounds", prefix_name=False)]
     )
 
     def run(self) -> None:
@@ -167,6 +235,13 @@ class Data:
             ValueError: whatever the job refuses.
         """
         self.job.run()
+
+
+def _encoders(named: Sequence[str], device: str) -> tuple[FrozenTextEncoder, ...]:
+    from moviegen_runtime.text import text_encoder
+
+    parts = (each.partition("=") for each in named or _DEFAULT_ENCODERS)
+    return tuple(text_encoder(name, source or None, device=device) for name, _, source in parts)
 
 
 def _device(name: str) -> str:

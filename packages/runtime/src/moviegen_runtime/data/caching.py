@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from moviegen_runtime.data.writing import begin, count_samples, discard, finish,
 from moviegen_runtime.text import FrozenTextEncoder, with_fps
 
 CLIPS_PER_SHARD = 1000
+BatchT = TypeVar("BatchT")
 # Pixels that go through the autoencoder at once: 16 clips of 16 x 64 x 64. More was no faster on a CPU.
 _BATCH_PIXELS = 1 << 20
 
@@ -129,13 +131,13 @@ def _encode(
 ) -> Iterator[LatentSample]:
     latents: list[Tensor] = []
     clips: list[_Told] = []
-    for batch in _ahead(_batches(job.source, indices)):
+    for batch in ahead(_batches(job.source, indices)):
         values = job.tae.encode(_to_video(batch).to(job.device)).values
         latents.extend(values.to("cpu", torch.float16))
         clips.extend(_Told(clip.caption, clip.fps, len(clip.frames)) for clip in batch)
         on_clips(len(batch))
     prompts = [clip.prompt for clip in clips]
-    states = {encoder.name: _encode_prompts(encoder, prompts) for encoder in job.encoders}
+    states = {encoder.name: encode_prompts(encoder, prompts) for encoder in job.encoders}
     for index, latent, clip in zip(indices, latents, clips, strict=True):
         text = {name: of_prompt[clip.prompt] for name, of_prompt in states.items()}
         problem = next((found for found in text.values() if isinstance(found, str)), None)
@@ -175,7 +177,7 @@ def _batches(source: ClipSource, indices: range) -> Iterator[list[CaptionedClip]
             yield batch
 
 
-def _ahead(batches: Iterator[list[CaptionedClip]]) -> Iterator[list[CaptionedClip]]:
+def ahead(batches: Iterator[BatchT]) -> Iterator[BatchT]:
     """The same batches, each made by a thread while the one before it is encoded."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         coming = thread.submit(next, batches, None)
@@ -190,7 +192,7 @@ def _to_video(clips: Sequence[CaptionedClip]) -> VideoClip:
     return VideoClip(frames_BTHWC.permute(0, 4, 1, 2, 3).float().mul_(2 / 255).sub_(1), clips[0].fps)
 
 
-def _encode_prompts(encoder: FrozenTextEncoder, prompts: Sequence[str]) -> dict[str, Tensor | str]:
+def encode_prompts(encoder: FrozenTextEncoder, prompts: Sequence[str]) -> dict[str, Tensor | str]:
     """States (S, D) in float16 of each distinct prompt, or why the encoder cannot read it."""
     distinct = list(dict.fromkeys(prompts))
     try:
@@ -199,7 +201,7 @@ def _encode_prompts(encoder: FrozenTextEncoder, prompts: Sequence[str]) -> dict[
         if len(distinct) == 1:
             return {distinct[0]: str(error)}
         # One of them is too long: each by itself tells which.
-        return {prompt: _encode_prompts(encoder, [prompt])[prompt] for prompt in distinct}
+        return {prompt: encode_prompts(encoder, [prompt])[prompt] for prompt in distinct}
     states = context.embeddings.to("cpu", torch.float16)
     lengths = context.lengths.tolist()
     return {

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -55,11 +56,7 @@ def write_clip(clip: CaptionedClip) -> dict[str, bytes]:
         record = _ClipRecord(caption=clip.caption, fps=clip.fps, frames=frames, height=height, width=width)
     except ValidationError as error:
         raise ValueError(f"clip cannot be stored: {_first(error)}") from error
-    strip = io.BytesIO()
-    Image.fromarray(clip.frames.reshape(frames * height, width, 3)).save(
-        strip, format="PNG", compress_level=_PNG_LEVEL
-    )
-    return {"json": record.model_dump_json().encode(), "png": strip.getvalue()}
+    return {"json": record.model_dump_json().encode(), "png": film_strip(clip.frames)}
 
 
 def parse_clip(members: dict[str, bytes]) -> CaptionedClip:
@@ -72,22 +69,40 @@ def parse_clip(members: dict[str, bytes]) -> CaptionedClip:
         record = _ClipRecord.model_validate_json(members["json"])
     except ValidationError as error:
         raise ValueError(f"clip record is damaged: {_first(error)}") from error
-    rows = record.frames * record.height
-    if rows * record.width > MAX_CLIP_PIXELS:
+    frames = parse_film_strip(members["png"], record.frames, record.height, record.width)
+    return CaptionedClip(frames, record.fps, record.caption)
+
+
+def film_strip(frames: NDArray[np.uint8]) -> bytes:
+    """A PNG of frames (T, H, W, 3), one below the other."""
+    count, height, width, _ = frames.shape
+    strip = io.BytesIO()
+    Image.fromarray(frames.reshape(count * height, width, 3)).save(
+        strip, format="PNG", compress_level=_PNG_LEVEL
+    )
+    return strip.getvalue()
+
+
+def parse_film_strip(strip: bytes, frames: int, height: int, width: int) -> NDArray[np.uint8]:
+    """The frames (T, H, W, 3) of a film strip.
+
+    Raises:
+        ValueError: it is damaged, or not of this size.
+    """
+    rows = frames * height
+    if rows * width > MAX_CLIP_PIXELS:
         raise ValueError(f"clip record asks for more than {MAX_CLIP_PIXELS} pixels")
-    strip = members["png"]
     # The size is read from the header before any pixel is: a small file can ask for endless memory.
-    if strip[:8] != b"\x89PNG\r\n\x1a\n" or strip[16:24] != struct.pack(">II", record.width, rows):
-        raise ValueError(f"film strip is not a PNG of {record.width}x{rows} pixels as its record says")
+    if strip[:8] != b"\x89PNG\r\n\x1a\n" or strip[16:24] != struct.pack(">II", width, rows):
+        raise ValueError(f"film strip is not a PNG of {width}x{rows} pixels as its record says")
     try:
         with Image.open(io.BytesIO(strip), formats=["PNG"]) as picture:
             pixels = np.array(picture)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         raise ValueError(f"film strip is damaged: {error}") from error
-    if pixels.dtype != np.uint8 or pixels.shape != (rows, record.width, 3):
+    if pixels.dtype != np.uint8 or pixels.shape != (rows, width, 3):
         raise ValueError(f"film strip must be 8-bit RGB, not {pixels.dtype} {pixels.shape}")
-    frames = pixels.reshape(record.frames, record.height, record.width, 3)
-    return CaptionedClip(frames, record.fps, record.caption)
+    return pixels.reshape(frames, height, width, 3)
 
 
 class ShardedClips:

@@ -98,11 +98,8 @@ def write_latent(sample: LatentSample) -> dict[str, bytes]:
     """The members of a sample, by ending."""
     record = _LatentRecord(caption=sample.caption, fps=sample.fps, num_frames=sample.num_frames)
     tensors = {_LATENT: sample.latent} | {_TEXT + name: states for name, states in sample.text.items()}
-    stored = {name: tensor.to("cpu", torch.float16).contiguous() for name, tensor in tensors.items()}
-    for name, tensor in stored.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name} of the clip {sample.caption!r} is not finite in float16")
-    return {"json": record.model_dump_json().encode(), "safetensors": save(stored)}
+    data = write_tensors(tensors, f"the clip {sample.caption!r}")
+    return {"json": record.model_dump_json().encode(), "safetensors": data}
 
 
 def parse_latent(members: Mapping[str, bytes], widths: Mapping[str, int]) -> LatentSample:
@@ -116,26 +113,68 @@ def parse_latent(members: Mapping[str, bytes], widths: Mapping[str, int]) -> Lat
     """
     try:
         record = _LatentRecord.model_validate_json(members["json"])
-        tensors = load(members["safetensors"])
     except ValidationError as error:
         raise ValueError(f"record is damaged: {error.errors()[0]['msg']}") from error
-    except (SafetensorError, KeyError, RuntimeError) as error:
-        raise ValueError(f"tensors are damaged: {error}") from error
-    if tensors.keys() != {_LATENT, *(_TEXT + name for name in widths)}:
-        raise ValueError(f"tensors are {sorted(tensors)}, not the latent and the states of {sorted(widths)}")
-    for name, tensor in tensors.items():
-        width = widths.get(name.removeprefix(_TEXT))
-        empty = 0 in (tensor.shape if name == _LATENT else tensor.shape[1:])
-        if tensor.dtype != torch.float16 or empty or not bool(torch.isfinite(tensor).all()):
-            raise ValueError(
-                f"{name} must be finite float16 and not empty, not {tensor.dtype} {tuple(tensor.shape)}"
-            )
-        if tensor.ndim != (4 if name == _LATENT else 2) or (name != _LATENT and tensor.shape[1] != width):
-            raise ValueError(
-                f"{name} has the shape {tuple(tensor.shape)}, which is not (C, T, H, W) or (S, {width})"
-            )
+    shapes: dict[str, Shape] = {_LATENT: ("C", "T", "H", "W")}
+    tensors = parse_tensors(members["safetensors"], shapes | text_shapes(widths))
     text = {name: tensors[_TEXT + name] for name in widths}
     return LatentSample(tensors[_LATENT], text, record.caption, record.fps, record.num_frames)
+
+
+Shape = tuple[str | int, ...]
+"""Of a stored tensor: a letter stands for any size but 0; "S", the tokens of a caption, for that too."""
+
+
+def text_shapes(widths: Mapping[str, int]) -> dict[str, Shape]:
+    """Names and shapes of stored token states.
+
+    Args:
+        widths: of each encoder.
+    """
+    return {_TEXT + name: ("S", width) for name, width in widths.items()}
+
+
+def parse_tensors(data: bytes, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """Stored tensors of these names and shapes, in float16.
+
+    Raises:
+        ValueError: they are damaged, others, not finite, or of other shapes.
+    """
+    try:
+        tensors = load(data)
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise ValueError(f"tensors are damaged: {error}") from error
+    if tensors.keys() != shapes.keys():
+        raise ValueError(f"tensors are {sorted(tensors)}, not {sorted(shapes)}")
+    for name, tensor in tensors.items():
+        wanted = shapes[name]
+        if tensor.dtype != torch.float16 or not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} must be finite float16, not {tensor.dtype}")
+        fits = tensor.ndim == len(wanted) and all(
+            size == given if isinstance(given, int) else size > 0 or given == "S"
+            for size, given in zip(tensor.shape, wanted, strict=True)
+        )
+        if not fits:
+            sizes = ", ".join(map(str, wanted))
+            shape = tuple(tensor.shape)
+            raise ValueError(f"{name} has the shape {shape}; it must be ({sizes}) and not empty")
+    return tensors
+
+
+def write_tensors(tensors: Mapping[str, Tensor], of: str) -> bytes:
+    """Tensors as they are stored, in float16.
+
+    Args:
+        of: what they belong to, for the sentence.
+
+    Raises:
+        ValueError: a value is not finite in float16.
+    """
+    stored = {name: tensor.to("cpu", torch.float16).contiguous() for name, tensor in tensors.items()}
+    for name, tensor in stored.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} of {of} is not finite in float16")
+    return save(stored)
 
 
 class ShardedLatents:
@@ -194,11 +233,12 @@ def collate(samples: Sequence[LatentSample], stride: Stride) -> LatentBatch:
         )
     values = torch.stack([sample.latent for sample in samples]).float()
     latent = VideoLatent(values, stride, samples[0].num_frames, samples[0].fps)
-    text = tuple(_pad([s.text[name] for s in samples], name) for name in sorted(samples[0].text))
+    text = tuple(padded([s.text[name] for s in samples], name) for name in sorted(samples[0].text))
     return LatentBatch(latent, text, tuple(sample.caption for sample in samples))
 
 
-def _pad(states: Sequence[Tensor], encoder: str) -> TextContext:
+def padded(states: Sequence[Tensor], encoder: str) -> TextContext:
+    """Token states (S, D) of several captions as one context."""
     lengths = torch.tensor([len(one) for one in states])
     embeddings = torch.zeros(len(states), max(int(lengths.max()), 1), states[0].shape[1])
     for place, one in enumerate(states):

@@ -40,7 +40,7 @@ class SetHeader(Stored):
     """What a set holds.
 
     Args:
-        kind: "clips" or "latents".
+        kind: "clips", "latents" or "sounds".
         members: endings of the members of every sample, sorted.
         properties: how the set was made; a job goes on only with equal ones.
         shards: how many shards there are; None while the set is being written.

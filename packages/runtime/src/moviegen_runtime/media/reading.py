@@ -203,6 +203,15 @@ def upright(path: Path, frame: VideoFrame) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(picture, k=round(frame.rotation / 90)))
 
 
+def fitted(picture: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """The largest centred part of a picture (H, W, 3) of the aspect of `size`, at that size; None: it."""
+    if size is None or picture.shape[:2] == size:
+        return np.ascontiguousarray(picture)
+    height, width = size
+    fitted = ImageOps.fit(Image.fromarray(picture), (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(fitted)
+
+
 def _timed_frames(
     path: Path, container: InputContainer, stream: VideoStream, size: tuple[int, int] | None
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -212,7 +221,7 @@ def _timed_frames(
     for frame in decoded(path, container, stream):
         time = frame.time if frame.time is not None else time
         first = time if first is None else first
-        yield time - first, _fitted(upright(path, frame), size)
+        yield time - first, fitted(upright(path, frame), size)
 
 
 def _matroska_seconds(stream: Stream) -> float:
@@ -223,14 +232,6 @@ def _matroska_seconds(stream: Stream) -> float:
         if stamp is None
         else sum(float(part) * unit for part, unit in zip(stamp.groups(), (3600, 60, 1), strict=True))
     )
-
-
-def _fitted(picture: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    if size is None or picture.shape[:2] == size:
-        return np.ascontiguousarray(picture)
-    height, width = size
-    fitted = ImageOps.fit(Image.fromarray(picture), (width, height), Image.Resampling.LANCZOS)
-    return np.asarray(fitted)
 
 
 def _resampled(

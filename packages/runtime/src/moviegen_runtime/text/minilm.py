@@ -44,8 +44,9 @@ class MiniLM:
 
     name = "minilm"
     width = _CONFIG.width
-    # Captions of the miniature have about 30 tokens; positions beyond 128 were not trained (our choice).
-    max_tokens = 64
+    # Captions of the miniature's clips have about 30 tokens, those of its sounds up to 111; positions beyond
+    # 128 were not trained (our choice).
+    max_tokens = 128
     precision: PrecisionName = "float32"
 
     def __init__(self, model: Bert, tokenizer: Tokenizer, weights_hash: str) -> None:

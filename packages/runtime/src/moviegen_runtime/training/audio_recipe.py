@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -11,6 +12,7 @@ from moviegen_runtime.training.recipe import ModelRecipe, Section
 _Count = Annotated[int, Field(ge=1)]
 _Positive = Annotated[float, Field(gt=0)]
 _NotNegative = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -93,4 +95,88 @@ class CodecRecipe(ModelRecipe):
     def _is_not_compiled(self) -> Self:
         if self.compile:
             raise ValueError("compile is not for the codec, whose layers have a way back of their own")
+        return self
+
+
+class CachedSounds(Section):
+    """Cached sounds, as `moviegen data sounds` writes them.
+
+    Args:
+        sounds: folder of the shards.
+        codec: weights folder of the codec that their latents must come from; None: any.
+    """
+
+    sounds: Path
+    codec: str | None = None
+
+
+class SoundsAlone(Section):
+    """Joint training on sounds without pictures.
+
+    Args:
+        sounds: folder of the shards; None in a published recipe.
+        every: one batch of them in so many batches; 11 are the paper's ten of films to one of sounds.
+    """
+
+    sounds: Path | None = None
+    every: Annotated[int, Field(ge=2)] = 11
+
+
+class MaskingRecipe(Section):
+    """What a step hides; the defaults are the paper's. See `moviegen_audio.AudioMasking`."""
+
+    no_context: _Share = 0.5
+    least_masked: _Share = 0.75
+    nothing: _Share = 0.2
+    no_text: _Share = 0.1
+    no_video: _Share = 0.1
+
+
+class SoundLength(Section):
+    """One of the lengths that batches are cut to.
+
+    Args:
+        seconds: of the cut; sounds that are shorter stay whole.
+        share: how often, beside the shares of the other lengths.
+    """
+
+    seconds: _Positive
+    share: _Positive = 1.0
+
+
+class AudioDiTValidation(Section):
+    """Flow-matching loss of held-out sounds at fixed times and noise, by the averaged weights.
+
+    Args:
+        every_steps: steps from one validation to the next.
+        num_samples: how many sounds are held out of training, the last ones of the set.
+    """
+
+    every_steps: _Count
+    num_samples: _Count = 128
+
+
+class AudioDiTRecipe(ModelRecipe):
+    """Training of the audio transformer on cached sounds (paper, section 6.1).
+
+    Args:
+        data: sounds, with what is seen or without; None in a published recipe, given by `--set`.
+        alone: batches of sounds without pictures among the others; None: what is in `data` only.
+        lengths: what batches are cut to; empty: sounds stay whole.
+        masking: what is hidden.
+        noise_draws: pairs of time and noise for each sound of a batch; batch_size counts sounds.
+    """
+
+    model: Literal["audio_dit"]
+    data: CachedSounds | None = None
+    alone: SoundsAlone | None = None
+    lengths: tuple[SoundLength, ...] = ()
+    masking: MaskingRecipe = Field(default_factory=MaskingRecipe)
+    noise_draws: _Count = 1
+    validation: AudioDiTValidation | None = None
+
+    @model_validator(mode="after")
+    def _one_shape_is_compiled(self) -> Self:
+        if self.compile and len(self.lengths) > 1:
+            raise ValueError("compile is for one shape, and lengths are several: leave one of them out")
         return self

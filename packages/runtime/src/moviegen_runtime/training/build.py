@@ -2,52 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import moviegen_audio
 import moviegen_dit
 import moviegen_tae
 import torch
-from moviegen_core import ArchConfig, VideoShape, weights_hash
-from pydantic import ValidationError
+from moviegen_core import VideoShape, weights_hash
 from torch import Tensor, nn
 
 from moviegen_runtime.data.latents import ShardedLatents
-from moviegen_runtime.data.sounds import open_sounds
-from moviegen_runtime.training.audio_recipe import CodecRecipe
+from moviegen_runtime.training.audio_build import (
+    audio_dit_config,
+    build_audio_dit,
+    build_codec,
+    codec_config,
+)
+from moviegen_runtime.training.audio_dit_module import AudioDiTModule
+from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe
 from moviegen_runtime.training.batches import Interleaved
 from moviegen_runtime.training.clips import collate_clips, open_clips
 from moviegen_runtime.training.codec_module import CodecModule
 from moviegen_runtime.training.dit_module import DiTModule, LatentTexts, collate_latents
 from moviegen_runtime.training.module import TrainingModule
+from moviegen_runtime.training.parts import Training, changed
 from moviegen_runtime.training.recipe import DiTRecipe, ImageLatents, LatentData, TAERecipe
 from moviegen_runtime.training.recipes import AnyRecipe
-from moviegen_runtime.training.sounds import collate_sounds
 from moviegen_runtime.training.tae_module import TAEModule
 from moviegen_runtime.training.upsampler_module import UpsamplerModule
 from moviegen_runtime.training.upsampler_recipe import UpsamplerRecipe
-
-ConfigT = TypeVar("ConfigT", bound=ArchConfig)
-
-
-@dataclass(frozen=True)
-class Training:
-    """What is trained, and on what.
-
-    Args:
-        module: the module in training.
-        length: number of samples to train on.
-        collate: makes the batch of a list of their indices.
-        interleaved: images among videos; None: none.
-    """
-
-    module: TrainingModule[Any]
-    length: int
-    collate: Callable[[list[int]], Any]
-    interleaved: Interleaved[Any] | None = None
 
 
 def build_training(recipe: AnyRecipe) -> Training:
@@ -66,7 +50,9 @@ def build_training(recipe: AnyRecipe) -> Training:
             case UpsamplerRecipe():
                 return _build_upsampler(recipe)
             case CodecRecipe():
-                return _build_codec(recipe)
+                return build_codec(recipe)
+            case AudioDiTRecipe():
+                return build_audio_dit(recipe)
 
 
 def new_model(recipe: AnyRecipe) -> nn.Module:
@@ -84,6 +70,8 @@ def new_model(recipe: AnyRecipe) -> nn.Module:
             return moviegen_dit.SpatialUpsampler(upsampler_config(recipe))
         case CodecRecipe():
             return moviegen_audio.AudioCodec(codec_config(recipe))
+        case AudioDiTRecipe():
+            return moviegen_audio.AudioDiT(audio_dit_config(recipe))
 
 
 def tae_config(recipe: TAERecipe) -> moviegen_tae.TAEConfig:
@@ -92,7 +80,7 @@ def tae_config(recipe: TAERecipe) -> moviegen_tae.TAEConfig:
     Raises:
         ValueError: there is no such preset, or a changed field is unknown or out of its range.
     """
-    return _changed(moviegen_tae.preset(recipe.preset), recipe.architecture)
+    return changed(moviegen_tae.preset(recipe.preset), recipe.architecture)
 
 
 def dit_config(recipe: DiTRecipe) -> moviegen_dit.VideoDiTConfig:
@@ -101,7 +89,7 @@ def dit_config(recipe: DiTRecipe) -> moviegen_dit.VideoDiTConfig:
     Raises:
         ValueError: there is no such preset, or a changed field is unknown or out of its range.
     """
-    return _changed(moviegen_dit.preset(recipe.preset), recipe.architecture)
+    return changed(moviegen_dit.preset(recipe.preset), recipe.architecture)
 
 
 def upsampler_config(recipe: UpsamplerRecipe) -> moviegen_dit.UpsamplerConfig:
@@ -110,16 +98,7 @@ def upsampler_config(recipe: UpsamplerRecipe) -> moviegen_dit.UpsamplerConfig:
     Raises:
         ValueError: there is no such preset, or a changed field is unknown or out of its range.
     """
-    return _changed(moviegen_dit.upsampler_preset(recipe.preset), recipe.architecture)
-
-
-def codec_config(recipe: CodecRecipe) -> moviegen_audio.AudioCodecConfig:
-    """The architecture of a recipe.
-
-    Raises:
-        ValueError: there is no such preset, or a changed field is unknown or out of its range.
-    """
-    return _changed(moviegen_audio.codec_preset(recipe.preset), recipe.architecture)
+    return changed(moviegen_dit.upsampler_preset(recipe.preset), recipe.architecture)
 
 
 def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
@@ -150,6 +129,8 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
             model = moviegen_dit.upsampler_from_pretrained(folder)
         case CodecModule():
             model = moviegen_audio.load_codec(folder)
+        case AudioDiTModule():
+            model = moviegen_audio.load_dit(folder)
         case _:
             model = moviegen_dit.from_pretrained(folder)
     if model.config == wanted:
@@ -194,15 +175,6 @@ def _build_upsampler(recipe: UpsamplerRecipe) -> Training:
     return Training(module, len(source), collate_clips(source))
 
 
-def _build_codec(recipe: CodecRecipe) -> Training:
-    if recipe.data is None:
-        raise ValueError("the recipe names no sounds: give --set data.source=NAME")
-    source = open_sounds(recipe.data.source, recipe.data.options)
-    config = codec_config(recipe)
-    module = CodecModule(config, recipe, source)
-    return Training(module, len(source), collate_sounds(source, config.sample_rate))
-
-
 def _open_images(
     recipe: ImageLatents, config: moviegen_dit.VideoDiTConfig, videos: ShardedLatents
 ) -> Interleaved[LatentTexts]:
@@ -237,14 +209,3 @@ def _check_fit(config: moviegen_dit.VideoDiTConfig, source: ShardedLatents) -> N
         raise ValueError(
             f"the latents come with text of {source.properties.encoders}; this transformer reads {wanted}"
         )
-
-
-def _changed(config: ConfigT, changes: dict[str, Any]) -> ConfigT:
-    try:
-        return type(config).model_validate({**config.model_dump(), **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["architecture", *(str(part) for part in first["loc"])])
-        if first["type"] == "extra_forbidden":
-            raise ValueError(f"unknown key {where!r}") from error
-        raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error

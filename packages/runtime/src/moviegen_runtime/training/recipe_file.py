@@ -17,7 +17,7 @@ _MAX_DEPTH = 16
 _ADAPTER: TypeAdapter[AnyRecipe] = TypeAdapter(Recipe)
 
 _KINDS = {
-    "model": ("tae", "dit", "upsampler", "codec"),
+    "model": ("tae", "dit", "upsampler", "codec", "audio_dit"),
     "perceptual_features.kind": ("efficientnet_lite0", "vgg_lpips"),
 }
 """The keys that decide which further keys there are, and their values."""
@@ -30,6 +30,7 @@ LENGTH_KEYS = (
     "statistics_clips",
     "statistics_sounds",
     "data.tae",
+    "data.codec",
 )
 """What may change between two legs of one run: length and what is looked at, nothing that is learned."""
 
