@@ -29,6 +29,13 @@ from moviegen_runtime.data.latents import (
     LatentSample,
     write_latent,
 )
+from moviegen_runtime.data.sound_latents import (
+    SOUND_KIND,
+    SeenFrames,
+    SoundProperties,
+    SoundSample,
+    write_sound,
+)
 from moviegen_runtime.data.sounds import CaptionedSound
 from moviegen_runtime.data.source import CaptionedClip
 from moviegen_runtime.data.writing import begin, finish, write_shard
@@ -229,6 +236,69 @@ def codec_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+TINY_AUDIO_DIT = {
+    "width": 16,
+    "layers": 1,
+    "heads": 2,
+    "mlp_width": 16,
+    "latent_channels": 4,
+    "text_encoder": {"name": "minilm", "width": 8},
+    "video_width": 4,
+    "video_kernel": 3,
+    "sight": {"side": 8, "channels": [4, 4]},
+}
+
+
+def write_sounds(folder: Path, *, count: int, pictures: bool) -> Path:
+    """Cached sounds of a second, with films of several rates."""
+    draw = torch.Generator().manual_seed(count)
+    properties = SoundProperties(
+        codec="0" * 64,
+        sample_rate=16_000,
+        hop=640,
+        encoders={"minilm": 8},
+        encoder_hashes={"minilm": "0" * 64},
+        pictures=(8, 8) if pictures else None,
+        features=None,
+        source="test",
+        num_sounds=count,
+    )
+    begin(folder, SOUND_KIND, properties.members, properties.model_dump(mode="json"))
+    samples = []
+    for i in range(count):
+        fps = (8, 12, 24, 60)[i % 4]
+        seen = SeenFrames(torch.randint(256, (fps, 8, 8, 3), generator=draw).byte(), float(fps))
+        latent, text = torch.randn(4, 25, generator=draw), torch.randn(2 + i % 3, 8, generator=draw)
+        samples.append(SoundSample(latent, {"minilm": text}, f"{i}", 16_000, seen if pictures else None))
+    write_shard(folder, 0, map(write_sound, samples))
+    finish(folder, 1)
+    return folder
+
+
+@pytest.fixture
+def audio_dit_recipe(tmp_path: Path) -> Path:
+    """The audio transformer on films, and on sounds without pictures in every second batch."""
+    films = write_sounds(tmp_path / "films", count=11, pictures=True)
+    sounds = write_sounds(tmp_path / "sounds", count=5, pictures=False)
+    content = {
+        "model": "audio_dit",
+        "preset": "miniature",
+        "architecture": TINY_AUDIO_DIT,
+        "data": {"sounds": str(films)},
+        "alone": {"sounds": str(sounds), "every": 2},
+        "lengths": [{"seconds": 0.4, "share": 2}, {"seconds": 0.8}],
+        "batch_size": 2,
+        "steps": STEPS,
+        "optimizer": OPTIMIZER,
+        "noise_draws": 2,
+        "log_steps": 2,
+        "validation": {"every_steps": 3, "num_samples": 3},
+    }
+    path = tmp_path / "audio_dit.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
 @pytest.fixture
 def game_recipe(tae_recipe: Path, tmp_path: Path) -> Path:
     """The autoencoder against a discriminator that comes in later, on crops of random sizes."""
@@ -272,7 +342,7 @@ def log_lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint", "upsampler", "codec"])
+@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint", "upsampler", "codec", "audio_dit"])
 def test_a_training_in_legs_equals_one_without_a_break(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -366,6 +436,20 @@ def test_an_upsampler_goes_on_with_the_autoencoder_that_it_began_with_only(
     moviegen_tae.save(moviegen_tae.TAE(moviegen_tae.TAEConfig.model_validate(TINY_TAE)), tmp_path / "coder")
     with pytest.raises(ValueError, match="began with other weights of the autoencoder"):
         run(upsampler_recipe, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["codec", "audio_dit"])
+def test_sound_is_trained_in_mixed_precision_too(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    recipe = request.getfixturevalue(f"{kind}_recipe")
+    for precision in ("32-true", "bf16-mixed"):
+        run(recipe, tmp_path / precision, "log_steps=1", precision=precision)
+    exact, mixed = (log_lines(tmp_path / precision)[1] for precision in ("32-true", "bf16-mixed"))
+    terms = [name for name in exact if name in ("mel", "kl", "loss")]
+    assert terms
+    for name in terms:  # of the first step, before weights differ
+        assert mixed[name] == pytest.approx(exact[name], rel=0.05)
 
 
 def test_an_interrupt_saves_and_exits(tmp_path: Path, dit_recipe: Path) -> None:
