@@ -110,6 +110,14 @@ class GatedProjection(nn.Module):
         return gated_BTD
 
 
+class HeadNorm(nn.RMSNorm):
+    """RMSNorm whose gain follows the precision of what it scales, which under autocast differs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.weight is not None
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 class SelfAttention(nn.Module):
     """Every frame attends to every other.
 
@@ -122,8 +130,8 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.attention = attention
         self.qkv = linear(width, 3 * width)
-        self.query_norm = nn.RMSNorm(width // heads, eps=EPSILON)
-        self.key_norm = nn.RMSNorm(width // heads, eps=EPSILON)
+        self.query_norm = HeadNorm(width // heads, eps=EPSILON)
+        self.key_norm = HeadNorm(width // heads, eps=EPSILON)
         self.out = linear(width, width)
 
     def forward(self, x_BTD: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
@@ -144,8 +152,8 @@ class CrossAttention(nn.Module):
         self.attention = attention
         self.query = linear(width, width)
         self.key_value = linear(width, 2 * width)
-        self.query_norm = nn.RMSNorm(width // heads, eps=EPSILON)
-        self.key_norm = nn.RMSNorm(width // heads, eps=EPSILON)
+        self.query_norm = HeadNorm(width // heads, eps=EPSILON)
+        self.key_norm = HeadNorm(width // heads, eps=EPSILON)
         self.out = zero_linear(width, width)
 
     def prepare(self, text_BLD: Tensor) -> tuple[Tensor, Tensor]:
