@@ -101,7 +101,8 @@ def _tokenizer(template: str) -> Tokenizer:
 
 
 PROMPTS = ["FPS-8. a red bus", 'FPS-8. a sign with "Hé" and “ho”', "a cow"]
-WIDTHS = {"ul2": 16, "metaclip": 20, "byt5": 24}
+OF_VIDEO = {"ul2": 16, "metaclip": 20, "byt5": 24}
+WIDTHS = {**OF_VIDEO, "t5": 16}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -188,7 +189,7 @@ def test_a_prompt_reads_the_same_alone_and_among_others(folders: dict[str, Path]
 @pytest.mark.parametrize("name", list(PUBLISHED))
 def test_the_longest_prompt_is_read_and_a_longer_one_refused(folders: dict[str, Path], name: str) -> None:
     encoder = text_encoder(name, folders[name])
-    specials = {"ul2": 1, "metaclip": 2, "byt5": 1}[name]
+    specials = 2 if name == "metaclip" else 1
     count = encoder.max_tokens - specials
     longest = f'"{count * "x"}"' if name == "byt5" else " ".join(["bus"] * count)
     longer = longest.replace("x", "xx", 1) if name == "byt5" else f"{longest} bus"
@@ -378,7 +379,7 @@ def large_model(tiny_model: Path, folders: dict[str, Path], tmp_path: Path) -> P
     settings["text_encoders"] = {"byt5": "letters", "metaclip": str(folders["metaclip"])}
     (model / "cast.json").write_text(json.dumps(settings))
     config = moviegen_dit.from_pretrained(tiny_model / "dit").config
-    specs = tuple(moviegen_dit.TextEncoderSpec(name=name, width=width) for name, width in WIDTHS.items())
+    specs = tuple(moviegen_dit.TextEncoderSpec(name=name, width=width) for name, width in OF_VIDEO.items())
     with torch.random.fork_rng():
         torch.manual_seed(0)
         dit = moviegen_dit.VideoDiT(config.model_copy(update={"text_encoders": specs}))

@@ -57,12 +57,14 @@ class EncoderKind:
     quoted: bool = False
 
 
-# The paper prints the 256 of MetaCLIP only. The other two are our choice: a detailed caption of about 200
-# words, and a sign's worth of letters. A prompt that is longer is refused, never cut.
+# The paper prints the 256 of MetaCLIP and the 512 of T5-base, which reads captions of sound. The other two
+# are our choice: a detailed caption of about 200 words, and a sign's worth of letters. A prompt that is
+# longer is refused, never cut.
 PUBLISHED = {
     "ul2": EncoderKind("t5", max_tokens=300),
     "metaclip": EncoderKind("clip", max_tokens=256),
     "byt5": EncoderKind("t5", max_tokens=100, quoted=True),
+    "t5": EncoderKind("t5", max_tokens=512),
 }
 
 

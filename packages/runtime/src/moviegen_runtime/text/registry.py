@@ -34,7 +34,7 @@ def text_encoder(name: str, source: Path | str | None = None, *, device: str = "
     """The encoder that a model's configuration asks for.
 
     Args:
-        name: "minilm", "ul2", "metaclip" or "byt5".
+        name: "minilm", "ul2", "metaclip", "byt5" or "t5".
         source: folder of its weights, or for all but MiniLM a Hub id; None: MiniLM's installed package.
         device: where all but MiniLM run, as torch names it.
 
