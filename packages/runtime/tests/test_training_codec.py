@@ -57,7 +57,9 @@ def module(sounds: Sounds | None = None, **changes: Any) -> CodecModule:
     recipe = validate_recipe({**RECIPE, **changes}, "here")
     assert isinstance(recipe, CodecRecipe)
     torch.manual_seed(0)
-    return CodecModule(codec_config(recipe), recipe, sounds or Sounds())
+    made = CodecModule(codec_config(recipe), recipe, sounds or Sounds())
+    made.trainer = SimpleNamespace(precision="32-true")
+    return made
 
 
 def batch() -> SoundBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,7 @@ def test_one_backward_pass_gives_each_player_its_own_gradient() -> None:
 def test_both_players_are_moved_and_clipped_each_by_its_own_norm() -> None:
     training = module(**GAME)
     assert training.discriminator is not None
+    training.trainer = SimpleNamespace(precision="32-true")
     optimizer = training.configure_optimizers()
     moved = [p for group in optimizer.param_groups for p in group["params"]]
     players = (training.model, training.discriminator)

@@ -21,11 +21,9 @@ from moviegen_audio.masking import AudioMasking, Hidden
 from moviegen_audio.mel import MelDistance, MelSpectrogram, mel_filters
 from moviegen_audio.model import AudioDiT
 from moviegen_audio.sampling import ConditionsFn, sample, sample_windows
-from moviegen_audio.sampling import guided, sample
 from moviegen_audio.segments import Segment, Segmenting
 from moviegen_audio.sight import Sight
 from moviegen_audio.streaming import decode_stream, decode_values, encode_stream
-from moviegen_audio.streaming import decode_stream, encode_stream
 from moviegen_audio.weights import load_codec, load_dit, locate_codec, locate_dit, save_codec, save_dit
 
 __all__ = [

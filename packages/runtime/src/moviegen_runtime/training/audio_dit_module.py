@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 import torch
 from moviegen_audio import (
-    AudioConditions,
     AudioContext,
     AudioDiT,
     AudioDiTConfig,
@@ -27,6 +25,7 @@ from torch import Tensor
 from moviegen_runtime.data.latents import padded
 from moviegen_runtime.data.sound_latents import SeenFrames, ShardedSounds
 from moviegen_runtime.training.audio_recipe import AudioDiTRecipe
+from moviegen_runtime.training.dit_module import COMPILED_PROMPT_TOKENS, padded_to_multiple
 from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.randomness import generator
 
@@ -98,18 +97,20 @@ class AudioDiTModule(TrainingModule[AudioDiT]):
         first, frames = self._span(batch.latents.shape[2], step)
         latents = batch.latents[:, :, first : first + frames]
         hidden = self.masking.draw(len(latents), frames, self.noise(step, "hidden"))
-        device = latents.device
+        device, text = latents.device, batch.text
+        if self.recipe.compile:
+            text = padded_to_multiple(text, COMPILED_PROMPT_TOKENS)
         conditions = self.model.prepare(
             frames,
-            text=batch.text,
+            text=text,
             video=None if batch.seen is None else self._features(self.model, batch.seen, first, frames),
             context=AudioContext(latents, hidden.given.to(device)),
             drop_text=hidden.drop_text.to(device),
             drop_video=hidden.drop_video.to(device),
         )
         draws = self.audio_recipe.noise_draws
-        sample = self.path.draw(latents.repeat(draws, 1, 1), self.noise(step, "flow"))
-        velocity = self._velocity(sample.x_t, sample.t, reduce(AudioConditions.joined, [conditions] * draws))
+        sample = self.path.draw(latents.repeat_interleave(draws, dim=0), self.noise(step, "flow"))
+        velocity = self._velocity(sample.x_t, sample.t, conditions.repeated(draws))
         loss = flow_matching_loss(velocity, sample.target)
         # Apart in the log: what is heard alone is harder to tell.
         alone = self.audio_recipe.alone is not None and batch.seen is None
@@ -136,7 +137,7 @@ class AudioDiTModule(TrainingModule[AudioDiT]):
         count = 0
         for each in seen:
             of_frames = torch.arange(len(each.values), dtype=torch.float64)[None, :, None]
-            numbers = FrameFeatures(of_frames, each.fps).resampled(first + frames, rate)[0, first:, 0].long()
+            numbers = FrameFeatures(of_frames, each.fps).resampled(frames, rate, first)[0, :, 0].long()
             # In order of time, so what is shown again follows at once.
             distinct, place = torch.unique_consecutive(numbers, return_inverse=True)
             places.append(count + place)

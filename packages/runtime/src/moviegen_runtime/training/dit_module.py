@@ -29,7 +29,7 @@ from moviegen_runtime.training.randomness import generator
 from moviegen_runtime.training.recipe import DiTRecipe
 
 # A compiled model has its prompts padded to multiples of this: each length is compiled anew, in a minute.
-_COMPILED_PROMPT_TOKENS = 16
+COMPILED_PROMPT_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class DiTModule(TrainingModule[VideoDiT]):
         drop = torch.rand(count, generator=self.noise(step, "drop")) < self.dit_recipe.text_dropout
         texts = batch.texts
         if self.recipe.compile:
-            texts = tuple(padded_to_multiple(text, _COMPILED_PROMPT_TOKENS) for text in texts)
+            texts = tuple(padded_to_multiple(text, COMPILED_PROMPT_TOKENS) for text in texts)
         conditions = self.model.prepare(texts, drop.to(batch.latents.device))
         draws = self.dit_recipe.noise_draws
         sample = self.path.draw(batch.latents.repeat(draws, 1, 1, 1, 1), self.noise(step, "flow"))
