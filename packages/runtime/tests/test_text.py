@@ -77,7 +77,7 @@ def test_encoding_nothing_is_refused(encoder: MiniLM) -> None:
 
 
 def test_an_unknown_encoder_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="'ul3'; known: byt5, metaclip, minilm, ul2"):
+    with pytest.raises(ValueError, match="'ul3'; known: byt5, metaclip, minilm, t5, ul2"):
         text_encoder("ul3")
 
 
