@@ -68,17 +68,16 @@ def batch() -> SoundBatch:
 
 def test_cuts_are_parts_of_their_sounds_in_order() -> None:
     places = set()
-    for seed in range(10):
-        cuts = random_cuts(batch(), 1400, 3, torch.Generator().manual_seed(seed))
-        assert cuts.shape == (6, 1, 1400)
-        for place, cut in enumerate(cuts):
-            sound = batch().sounds[place // 3]
+    for seed in range(20):
+        cuts = random_cuts(batch(), 1400, torch.Generator().manual_seed(seed))
+        assert cuts.shape == (2, 1, 1400)
+        for place, (cut, sound) in enumerate(zip(cuts, batch().sounds, strict=True)):
             (start,) = (sound[0] == cut[0, 0]).nonzero()[:, 0].tolist()
             assert torch.equal(sound[:, start : start + 1400], cut)
             places.add((place, start))
-    assert len(places) > 50
+    assert len(places) > 30
     with pytest.raises(ValueError, match="1700 samples is too short for cuts of 1800"):
-        random_cuts(batch(), 1800, 1, torch.Generator())
+        random_cuts(batch(), 1800, torch.Generator())
 
 
 def test_stereo_is_mixed() -> None:

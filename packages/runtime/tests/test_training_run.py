@@ -222,7 +222,6 @@ def codec_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "architecture": TINY_CODEC,
         "data": {"source": "tones"},
         "crop_seconds": 0.35,
-        "crops_per_sound": 2,
         "batch_size": 2,
         "steps": STEPS,
         "optimizer": OPTIMIZER,

@@ -76,7 +76,6 @@ class CodecRecipe(ModelRecipe):
     Args:
         data: sounds; None in a published recipe, given by `--set` when it is run.
         crop_seconds: length of what is cut from the sounds, at random places.
-        crops_per_sound: cuts from each sound of a batch; batch_size counts sounds.
         loss: weight of each term.
         discriminator: the adversarial terms; None: there are none.
         statistics_sounds: sounds whose latents give the per-channel normalisation that is saved.
@@ -85,7 +84,6 @@ class CodecRecipe(ModelRecipe):
     model: Literal["codec"]
     data: SoundData | None = None
     crop_seconds: _Positive = 1.0
-    crops_per_sound: _Count = 1
     loss: CodecLossRecipe = Field(default_factory=CodecLossRecipe)
     discriminator: SoundDiscriminators | None = None
     statistics_sounds: _Count = 256

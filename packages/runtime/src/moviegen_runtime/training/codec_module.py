@@ -70,7 +70,7 @@ class CodecModule(TrainingModule[AudioCodec]):
         return name.endswith(".weight_v") and not name.startswith(self._outer)
 
     def loss(self, batch: SoundBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        target = random_cuts(batch, self.length, self.codec_recipe.crops_per_sound, self.noise(step, "cuts"))
+        target = random_cuts(batch, self.length, self.noise(step, "cuts"))
         posterior = self.model.posterior(AudioClip(target, batch.rate))
         z = posterior.sample(self.noise(step, "posterior"))
         made = self.model.decode_moments(z, self.length).float()

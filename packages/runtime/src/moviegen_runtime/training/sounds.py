@@ -53,8 +53,8 @@ def collate_sounds(source: SoundSource, rate: int) -> Callable[[Sequence[int]], 
     return collate
 
 
-def random_cuts(batch: SoundBatch, length: int, cuts: int, draw: torch.Generator) -> Tensor:
-    """(B * cuts, 1, length): so many cuts of each sound, each from its own place.
+def random_cuts(batch: SoundBatch, length: int, draw: torch.Generator) -> Tensor:
+    """(B, 1, length): a cut of each sound, each from its own place.
 
     Args:
         draw: generator on the CPU.
@@ -67,6 +67,6 @@ def random_cuts(batch: SoundBatch, length: int, cuts: int, draw: torch.Generator
         spare = sound.shape[-1] - length
         if spare < 0:
             raise ValueError(f"a sound of {sound.shape[-1]} samples is too short for cuts of {length}")
-        starts = torch.randint(spare + 1, (cuts,), generator=draw).tolist()
-        found += [sound[:, start : start + length] for start in starts]
+        start = int(torch.randint(spare + 1, (), generator=draw))
+        found.append(sound[:, start : start + length])
     return torch.stack(found)
