@@ -111,8 +111,12 @@ class Sound:
 
 
 @contextmanager
-def open_film(path: Path) -> Iterator[Film]:
+def open_film(path: Path, *, with_sound: bool = True) -> Iterator[Film]:
     """Read a film.
+
+    Args:
+        with_sound: look at its sound too: it is refused if damaged, and time begins with it if it begins
+            first. False: time begins with the first frame.
 
     Raises:
         ValueError: the file is missing, no video, damaged, cut off, without frames, or beyond the limits.
@@ -126,7 +130,7 @@ def open_film(path: Path) -> Iterator[Film]:
         first = next(frames, None)
         if first is None:
             raise ValueError(f"{path} has a video stream without a single frame")
-        sound = _sound_stream(path, container)
+        sound = _sound_stream(path, container) if with_sound else None
         if sound is not None:
             _check_complete(path, container, sound)
         film_format = _format(path, stream, sound, first, fps)
