@@ -78,7 +78,7 @@ def copy_film(path: Path, source: Path, origin: Fraction, sound: SampledSound) -
 
 
 def _packets(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """All packets. Matroska does not say when the first are decoded: it is before the first of which it does."""
+    """All packets. Of the first ones Matroska does not say when they are decoded: it is before the others."""
     first: list[Packet[VideoStream]] = []
     with told(path):
         for packet in container.demux(stream):
