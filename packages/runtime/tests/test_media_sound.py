@@ -100,10 +100,6 @@ def test_the_shortest_sounds_have_a_loudness(count: int) -> None:
 def test_what_has_no_loudness_is_named() -> None:
     with pytest.raises(ValueError, match="a sound without samples"):
         measured([])
-    broken = noise(1)
-    broken[0, 5] = np.nan
-    with pytest.raises(ValueError, match="not finite"):
-        measured([broken])
 
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, RATE])
@@ -147,3 +143,12 @@ def test_a_stored_sound_is_the_sound_at_its_length(tmp_path: Path, length: int) 
     for _ in range(2):
         given = np.concatenate(list(kept.pieces()), axis=1)
         assert np.array_equal(given, faded(expected, 0, length))
+
+
+def test_a_sound_that_cannot_be_stored_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no pieces"):
+        stored([], tmp_path / "sound", 100)
+    broken = noise(1)
+    broken[0, 5] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        stored([broken], tmp_path / "sound", 100)

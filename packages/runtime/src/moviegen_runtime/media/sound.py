@@ -55,12 +55,16 @@ def stored(pieces: Iterable[Samples], path: Path, samples: int) -> StoredSound:
     """Write a sound at 48 kHz, cut or filled with silence to a length in samples.
 
     Raises:
-        ValueError: no piece came at all.
+        ValueError: no piece came at all, or one that is not finite.
         OSError: the file cannot be written.
     """
     channels, missing = 0, samples
     with path.open("wb") as file:
         for piece in pieces:
+            if not np.isfinite(piece).all():
+                raise ValueError(
+                    "the sound holds values that are not finite: take --dtype float32, or another model"
+                )
             channels = len(piece)
             np.ascontiguousarray(piece[:, :missing].T, dtype=np.float32).tofile(file)
             missing -= min(missing, piece.shape[1])

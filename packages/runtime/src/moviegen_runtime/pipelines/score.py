@@ -1,0 +1,323 @@
+"""A soundtrack for a film of any length, in memory that does not grow with it (paper, section 6).
+
+The film is looked at once, whole, before anything is made: a film that is damaged anywhere is told early, and
+its length is known. What was seen, and later the sound, wait in files beside the output.
+
+Legend: F pictures, H rows, W columns, E width of their features, C latent channels, T latent frames,
+N samples.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from moviegen_audio import (
+    AudioCodec,
+    AudioConditions,
+    AudioDiT,
+    FrameFeatures,
+    Sampler,
+    Score,
+    Search,
+    Segmenting,
+    decode_stream,
+    extend,
+    sample,
+)
+from moviegen_core import AudioLatent, TextContext, TextEncoder, replacing
+from numpy.typing import NDArray
+from torch import Tensor
+
+from moviegen_runtime.media.film import FilmFormat, open_film
+from moviegen_runtime.media.film_copying import can_copy, copy_film
+from moviegen_runtime.media.film_sound import SampledSound
+from moviegen_runtime.media.film_writing import create_film
+from moviegen_runtime.media.loudness import TARGET, Loudness, gain, measured
+from moviegen_runtime.media.reading import fitted
+from moviegen_runtime.media.seeing import seen
+from moviegen_runtime.media.sound import RATE, Samples, StoredSound, resampled, stored
+from moviegen_runtime.results import Progress, ProgressCallback
+
+_PICTURES_AT_ONCE = 32
+
+
+class FrameEncoder(Protocol):
+    """Features of single pictures, such as those of the image tower of a CLIP."""
+
+    @property
+    def width(self) -> int:
+        """E, width of the features."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the pictures that it reads."""
+        ...
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Features (F, E) of pictures (F, 3, H, W) in [-1, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Composing:
+    """How a sound is made.
+
+    Args:
+        segmenting: how long the parts are that are made one after the other.
+        search: draws of each part, and what is kept of them; None: one.
+        rank: of draws, needed where there are several.
+        sampler: guidance, solver and steps.
+    """
+
+    segmenting: Segmenting = field(default_factory=Segmenting)
+    search: Search | None = None
+    rank: Score | None = None
+    sampler: Sampler = sample
+
+
+@dataclass(frozen=True)
+class SoundCast:
+    """The models that make a soundtrack, in evaluation mode and on one device.
+
+    Raises:
+        ValueError: they do not fit each other.
+    """
+
+    codec: AudioCodec
+    dit: AudioDiT
+    text: TextEncoder
+    sight: FrameEncoder
+
+    def __post_init__(self) -> None:
+        codec, config = self.codec, self.dit.config
+        for what, made, taken in (
+            ("channels of the codec's latent", codec.latent_channels, config.latent_channels),
+            ("latent frames a second", codec.sample_rate / codec.hop, config.frame_rate),
+            ("width of picture features", self.sight.width, config.video_width),
+            ("width of token states", self.text.width, config.text_encoder.width),
+            ("the text encoder", self.text.name, config.text_encoder.name),
+        ):
+            if made != taken:
+                raise ValueError(
+                    f"{what}: there is {made}, and the transformer takes {taken}: they must agree"
+                )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a film got.
+
+    Args:
+        frames: of the film.
+        seconds: how long it is.
+        loudness: of the sound as it was written, before AAC.
+        gain: factor by which what the codec gave was made louder.
+        picture_copied: whether the picture is the source's own, packet by packet; else it was coded anew.
+        took: seconds that it took.
+    """
+
+    frames: int
+    seconds: float
+    loudness: Loudness
+    gain: float
+    picture_copied: bool
+    took: float
+
+
+def score(
+    source: Path,
+    output: Path,
+    cast: SoundCast,
+    caption: str | None,
+    *,
+    composing: Composing | None = None,
+    seed: int = 0,
+    loudness: float = TARGET,
+    on_progress: ProgressCallback | None = None,
+) -> Scored:
+    """Write a film with a new sound, AAC at 48 kHz, in sync to the sample; a sound that it has is left out.
+
+    Args:
+        output: an mp4; it is there when everything is done, or not at all.
+        caption: what is heard; None: what the picture says.
+        seed: of the noise, which is drawn on the CPU.
+        loudness: in LUFS; see `gain` for when it is not reached.
+
+    Raises:
+        ValueError: the film has no picture, is damaged or too long, there is no room beside the output, or
+            the models make of it what is no sound.
+        OSError: a file cannot be written.
+    """
+    began, report = time.monotonic(), on_progress or _ignore
+    with (
+        replacing(output) as aside,
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
+    ):
+        watched = _watch(source, cast, Path(folder) / "features", report)
+        samples = round(watched.seconds * RATE)
+        _check_room(source, Path(folder), samples)
+        pieces = _composed(cast, watched, caption, composing or Composing(), seed, report)
+        sound = stored(resampled(pieces, cast.codec.sample_rate), Path(folder) / "sound", samples)
+        found = measured(sound.pieces())
+        factor = gain(found, target=loudness)
+        copied = _write(source, aside, watched, _sampled(sound, factor), report)
+    decibels = 20 * math.log10(factor)
+    return Scored(
+        frames=watched.frames,
+        seconds=float(watched.seconds),
+        loudness=Loudness(None if found.lufs is None else found.lufs + decibels, found.peak + decibels),
+        gain=factor,
+        picture_copied=copied,
+        took=time.monotonic() - began,
+    )
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """What was seen of a film.
+
+    Args:
+        features: a file of float32 values (T, E), one row for each latent frame of sound.
+        width: E.
+        moments: T.
+    """
+
+    features: Path
+    width: int
+    moments: int
+    frames: int
+    seconds: Fraction
+    format: FilmFormat
+
+    def during(self, moments: slice) -> NDArray[np.float32]:
+        """Features (T, E) of some moments."""
+        count = moments.stop - moments.start
+        values = np.fromfile(
+            self.features, np.float32, count * self.width, offset=4 * moments.start * self.width
+        )
+        return values.reshape(count, self.width)
+
+
+def _watch(source: Path, cast: SoundCast, features: Path, report: ProgressCallback) -> _Watched:
+    """Go through the film once, and write down what is seen at the middle of each latent frame."""
+    frames, moments, end = 0, 0, 0
+    pictures: list[NDArray[np.uint8]] = []
+    shown: list[int] = []
+    with open_film(source, with_sound=False) as film, features.open("wb") as file:
+        report(Progress("watching", 0, film.expected))
+        for frame, count in seen(source, film, cast.dit.config.frame_rate):
+            frames, moments, end = frames + 1, moments + count, frame.time + frame.duration
+            if count:
+                pictures.append(fitted(frame.picture, cast.sight.size))
+                shown.append(count)
+            if len(pictures) == _PICTURES_AT_ONCE:
+                np.repeat(_features(cast, pictures), shown, axis=0).tofile(file)
+                pictures, shown = [], []
+                report(Progress("watching", frames, max(frames, film.expected)))
+        if pictures:
+            np.repeat(_features(cast, pictures), shown, axis=0).tofile(file)
+        report(Progress("watching", frames, frames))
+        seconds = end * film.format.time_base
+        return _Watched(features, cast.sight.width, moments, frames, seconds, film.format)
+
+
+@torch.no_grad()
+def _features(cast: SoundCast, pictures: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    weights = cast.dit.no_text
+    pixels_FHWC = torch.from_numpy(np.stack(pictures)).to(weights.device, torch.float32)
+    pixels = pixels_FHWC.div(127.5).sub(1).permute(0, 3, 1, 2).to(weights.dtype)
+    values: NDArray[np.float32] = cast.sight.encode(pixels).to("cpu", torch.float32).numpy()
+    return values
+
+
+def _composed(
+    cast: SoundCast,
+    watched: _Watched,
+    caption: str | None,
+    composing: Composing,
+    seed: int,
+    report: ProgressCallback,
+) -> Iterator[Samples]:
+    """The sound (1, N) at the codec's rate, piece by piece."""
+    codec, weights = cast.codec, cast.dit.no_text
+    text = None if caption is None else _read(cast, caption)
+
+    @torch.no_grad()
+    def conditions(frames: slice) -> AudioConditions:
+        values = torch.from_numpy(watched.during(frames))[None].to(weights.device, weights.dtype)
+        video = FrameFeatures(values, cast.dit.config.frame_rate)
+        return cast.dit.prepare(frames.stop - frames.start, text=text, video=video)
+
+    def latents() -> Iterator[AudioLatent]:
+        done = 0
+        report(Progress("composing", 0, watched.moments))
+        made = extend(
+            cast.dit,
+            composing.segmenting.cut(0, watched.moments, cast.dit.config.frame_rate),
+            conditions,
+            torch.Generator().manual_seed(seed),
+            search=composing.search,
+            score=composing.rank,
+            sampler=composing.sampler,
+        )
+        for values in made:
+            done += values.shape[2]
+            yield AudioLatent(values, codec.hop, values.shape[2] * codec.hop, codec.sample_rate)
+            report(Progress("composing", done, watched.moments))
+
+    for clip in decode_stream(codec, latents()):
+        yield clip.samples[0].to("cpu", torch.float32).numpy()
+
+
+@torch.no_grad()
+def _read(cast: SoundCast, caption: str) -> TextContext:
+    weights = cast.dit.no_text
+    return cast.text.encode([caption]).to(weights.device, weights.dtype)
+
+
+def _sampled(sound: StoredSound, factor: float) -> SampledSound:
+    level = np.float32(factor)
+    return SampledSound((piece * level for piece in sound.pieces()), sound.channels, RATE)
+
+
+def _write(
+    source: Path, target: Path, watched: _Watched, sound: SampledSound, report: ProgressCallback
+) -> bool:
+    """The film with its sound; says whether the picture could stay as it is."""
+    if can_copy(source):
+        report(Progress("writing", 0, 1))
+        copy_film(target, source, watched.format.origin, sound)
+        report(Progress("writing", 1, 1))
+        return True
+    with open_film(source, with_sound=False) as film, create_film(target, film.format, sound) as writer:
+        for done, frame in enumerate(film.frames, start=1):
+            writer.write(frame.picture, frame.time, frame.duration)
+            report(Progress("writing", done, watched.frames))
+        writer.finish()
+    return False
+
+
+def _check_room(source: Path, folder: Path, samples: int) -> None:
+    """Refuse before hours of work what could not be written after them."""
+    needed = 4 * samples + 2 * source.stat().st_size
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ValueError(
+            f"the sound of {source} and the new film need about {needed / 1e9:.1f} GB beside the output, "
+            f"and {free / 1e9:.1f} GB are free: make room, or write to another disk"
+        )
+
+
+def _ignore(progress: Progress) -> None:
+    del progress
