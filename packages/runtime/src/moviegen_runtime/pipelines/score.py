@@ -109,9 +109,7 @@ class SoundCast:
             ("the text encoder", self.text.name, config.text_encoder.name),
         ):
             if made != taken:
-                raise ValueError(
-                    f"{what}: there is {made}, and the transformer takes {taken}: they must agree"
-                )
+                raise ValueError(f"{what}: {made} here, {taken} for the transformer; they must agree")
 
 
 @dataclass(frozen=True)
