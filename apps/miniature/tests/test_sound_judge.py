@@ -18,12 +18,12 @@ from moviegen_miniature.sound.onsets import (
     chance_f1,
     f1_interval,
     inner,
-    onsets,
     shuffled,
 )
 from moviegen_miniature.sound.report import kinds_table, listen, listen_to_truth, table
 from moviegen_miniature.sound.sight import landings
 from moviegen_miniature.sound.soundtrack import Take, soundtrack
+from moviegen_runtime.media.onsets import onsets
 from numpy.typing import NDArray
 
 _RATE = 16_000

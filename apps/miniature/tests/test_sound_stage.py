@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from moviegen_miniature.__main__ import main
 from moviegen_miniature.render import render
-from moviegen_miniature.sound.film import write_sound_clip
-from moviegen_miniature.sound.onsets import onsets
-from moviegen_miniature.sound.picture import sound_picture
+from moviegen_miniature.sound.film import marks, write_sound_clip
 from moviegen_miniature.sound.stage import SoundStage, open_sound_stage
 from moviegen_miniature.sprites import Sprites, save_sprites
 from moviegen_runtime.data.sounds import open_sounds
 from moviegen_runtime.data.source import CaptionedClip, open_source
+from moviegen_runtime.media.onsets import onsets
+from moviegen_runtime.media.sound_picture import sound_picture
 
 
 def test_a_clip_has_picture_sound_and_truth_of_one_length(sprites: Sprites) -> None:
@@ -105,7 +105,8 @@ def test_a_picture_marks_events_where_they_are(sprites: Sprites) -> None:
     stage = SoundStage(sprites, seconds=2.0, rate=16_000)
     clip = next(clip for index in range(50) if (clip := stage[index]).events)
     args = (clip.frames, clip.samples, clip.rate)
-    plain, marked = sound_picture(*args), sound_picture(*args, clip.events, onsets(clip.samples, clip.rate))
+    plain = sound_picture(*args)
+    marked = sound_picture(*args, marks(clip), onsets(clip.samples, clip.rate))
     assert plain.shape == marked.shape
     changed = (plain[-1] != marked[-1]).any(-1)  # the lowest row has no text
     expected = {int(event.seconds / 2 * plain.shape[1]) for event in clip.events}

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from moviegen_runtime.media.onsets import FLOOR, HOP, Times, bands
 from numpy.typing import NDArray
 
 from moviegen_miniature.sound.casting import take_at
 from moviegen_miniature.sound.events import SOUNDS, events
-from moviegen_miniature.sound.onsets import FLOOR, HOP, Times, bands
 from moviegen_miniature.sound.soundtrack import soundtrack
 from moviegen_miniature.sound.synthesis import SMALLEST_RATE
 

@@ -109,11 +109,11 @@ class SoundFilms:
             OSError: a file cannot be written.
         """
         from moviegen_core import replacing
+        from moviegen_runtime.media.onsets import onsets
+        from moviegen_runtime.media.sound_picture import sound_picture
         from PIL import Image
 
-        from moviegen_miniature.sound.film import write_sound_clip
-        from moviegen_miniature.sound.onsets import onsets
-        from moviegen_miniature.sound.picture import sound_picture
+        from moviegen_miniature.sound.film import marks, write_sound_clip
         from moviegen_miniature.sound.stage import open_sound_stage
 
         stage = open_sound_stage(
@@ -129,7 +129,7 @@ class SoundFilms:
             clip = stage[index]
             write_sound_clip(clip, self.out / f"{index:03d}.mp4")
             heard = onsets(clip.samples, clip.rate)
-            drawn = sound_picture(clip.frames, clip.samples, clip.rate, clip.events, heard)
+            drawn = sound_picture(clip.frames, clip.samples, clip.rate, marks(clip), heard)
             with replacing(self.out / f"{index:03d}.png") as aside:
                 Image.fromarray(drawn).save(aside)
             print(f"{index:03d}: {clip.fps:g} fps, {clip.caption}. {clip.heard.text()}")

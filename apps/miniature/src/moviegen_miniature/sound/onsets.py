@@ -1,9 +1,4 @@
-"""The onset judge: when something begins in a sound, and how that agrees with what was to begin.
-
-The detector is a spectral flux: how much louder bands of the sound become within a few hundredths of a
-second, on a logarithmic scale that has a floor, so that soft textures count for little. It reads no
-frequency above 7,500 Hz, so it hears the same at any rate from 16,000 on.
-"""
+"""The onset judge: how what begins in a sound agrees with what was to begin."""
 
 from __future__ import annotations
 
@@ -11,71 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
-Times = NDArray[np.float64]
+from moviegen_runtime.media.onsets import Times
 
 TOLERANCE = 0.125  # seconds between an onset and its event
 EDGE = 0.1  # seconds at either end of a clip in which neither events nor onsets count
-
-HOP = 0.005
-_WINDOW = 0.032
-_LAG = 3  # hops over which loudness is compared
-_BANDS = 24
-_LOWEST, _HIGHEST = 40.0, 7_500.0
-FLOOR = 0.03  # of amplitude in a band: what is softer counts for little
-_THRESHOLD = 0.3
-_ABOVE_USUAL = 3.0
-_APART = 0.12  # seconds between two onsets
-_AROUND = 0.5
-
-
-def onsets(samples: NDArray[np.float32], rate: int) -> Times:
-    """When something begins, in seconds, in order.
-
-    Args:
-        samples: (C, N) within [-1, 1]; channels are averaged.
-        rate: samples a second.
-
-    Raises:
-        ValueError: samples of another shape, or that are not finite.
-    """
-    flux = novelty(samples, rate)
-    found: list[float] = []
-    near, around = round(_APART / HOP), round(_AROUND / HOP)
-    for place in np.argsort(-flux, kind="stable"):
-        if flux[place] < _THRESHOLD:
-            break
-        usual = np.median(flux[max(0, place - around) : place + around + 1])
-        lower, upper = max(0, place - near), place + near + 1
-        if flux[place] >= _ABOVE_USUAL * usual and flux[place] >= flux[lower:upper].max():
-            found.append(place * HOP)
-    return np.array(sorted(found))
-
-
-def novelty(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
-    """How much louder the sound becomes around each hundredth of a second's half: (frames,)."""
-    if samples.ndim != 2 or not np.isfinite(samples).all():
-        raise ValueError(f"samples must be finite and of shape (C, N), not {samples.shape}")
-    loud = np.log1p(bands(samples.mean(0, dtype=np.float64), rate) / FLOOR)
-    rise = np.sqrt((np.maximum(loud[_LAG:] - loud[:-_LAG], 0) ** 2).mean(1))
-    # What is louder than `_LAG` hops ago began in between.
-    return np.concatenate([np.zeros(_LAG // 2 + 1), rise, np.zeros(_LAG - _LAG // 2 - 1)])
-
-
-def bands(sound: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
-    """Amplitude in each band, a window around each hop: (frames, bands)."""
-    window = round(_WINDOW * rate)
-    frames = int(len(sound) / rate / HOP) + 1
-    padded = np.pad(sound, (window // 2, window))
-    first = np.rint(np.arange(frames) * HOP * rate).astype(np.int64)
-    taper = np.hanning(window)
-    spectrum = np.abs(np.fft.rfft(padded[first[:, None] + np.arange(window)] * taper)) / taper.sum() * 2
-    edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1)
-    hertz = np.fft.rfftfreq(window, 1 / rate)
-    inside = (hertz >= edges[:-1, None]) & (hertz < edges[1:, None])
-    held = inside[inside.any(1)]  # the lowest bands are narrower than the window resolves
-    return np.asarray(np.sqrt(spectrum**2 @ held.T.astype(np.float64)))
 
 
 @dataclass(frozen=True)

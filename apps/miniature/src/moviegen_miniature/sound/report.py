@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from moviegen_runtime.media.onsets import Times, onsets
 from numpy.typing import NDArray
 
 from moviegen_miniature.judge import Judge
@@ -17,12 +18,10 @@ from moviegen_miniature.sound.events import KINDS, Event, events
 from moviegen_miniature.sound.onsets import (
     TOLERANCE,
     Agreement,
-    Times,
     agreement,
     chance_f1,
     f1_interval,
     inner,
-    onsets,
     shuffled,
 )
 from moviegen_miniature.sound.sight import landings

@@ -7,9 +7,8 @@ imitates the silent stage, on which nothing else happens at a moment.
 from __future__ import annotations
 
 import numpy as np
+from moviegen_runtime.media.onsets import Times
 from numpy.typing import NDArray
-
-from moviegen_miniature.sound.onsets import Times
 
 _REACH = 0.125  # seconds on either side of a landing
 _LEAST_FALL = 0.1  # heights of the frame that the actor comes down, and goes up again

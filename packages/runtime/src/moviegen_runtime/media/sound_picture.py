@@ -1,36 +1,76 @@
-"""A picture of a clip with sound: its frames, its wave, its spectrogram, and marks at what happens."""
+"""A picture of a film with sound: its frames, its wave, its spectrogram, and marks at what happens."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from moviegen_miniature.sound.events import Event
-from moviegen_miniature.sound.onsets import Times
+from moviegen_runtime.media.film import open_film
+from moviegen_runtime.media.hearing import heard
+from moviegen_runtime.media.onsets import Times, onsets
+from moviegen_runtime.media.reading import fitted
+from moviegen_runtime.media.seeing import seen
+from moviegen_runtime.media.sound import RATE
 
 _WIDTH = 1_000
 _STRIP, _WAVE, _SPECTRUM = 64, 90, 160  # rows of each part
 _FLOOR_DECIBELS = -90.0
 _LOWEST, _HIGHEST = 50.0, 7_500.0  # Hz, from the bottom to the top
+LONGEST = 30.0
+"""Seconds of a film that are drawn: of more, nothing could be told apart."""
+_PICTURES_A_SECOND = 8.0
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
-_MARKS = {
-    "bounce": (220, 60, 40),
-    "start": (40, 150, 60),
-    "stop": (200, 120, 0),
-    "collision": (150, 40, 170),
-    "appearing": (30, 110, 220),
-}
+
+
+class Mark(NamedTuple):
+    """Something that happens.
+
+    Args:
+        seconds: when, from the beginning of the film.
+        text: what, in a few words.
+        colour: RGB.
+    """
+
+    seconds: float
+    text: str
+    colour: tuple[int, int, int]
+
+
+def film_picture(path: Path) -> NDArray[np.uint8]:
+    """Draw a film from its file, (H, W, 3), with what is heard to begin; of a long one its first half minute.
+
+    Raises:
+        ValueError: the film is damaged, or has no picture.
+    """
+    strip: list[NDArray[np.uint8]] = []
+    end = 0.0
+    with open_film(path, with_sound=False) as film:
+        given = film.format
+        size = (_STRIP, _across(given.height, given.width))
+        for frame, moments in seen(path, film, _PICTURES_A_SECOND):
+            if moments:
+                strip += [fitted(frame.picture, size)] * moments
+            end = float((frame.time + frame.duration) * given.time_base)
+            if end >= LONGEST:
+                break
+    seconds = min(end, LONGEST)
+    sound = heard(path, begin=given.origin, seconds=seconds)
+    shown = np.stack(strip[: math.ceil(seconds * _PICTURES_A_SECOND)])
+    return sound_picture(shown, sound, RATE, begins=onsets(sound, RATE))
 
 
 def sound_picture(
     frames: NDArray[np.uint8],
     samples: NDArray[np.float32],
     rate: int,
-    events: Sequence[Event] = (),
-    onsets: Times | None = None,
+    marks: Sequence[Mark] = (),
+    begins: Times | None = None,
 ) -> NDArray[np.uint8]:
     """Draw a clip from its first frame on the left to its end on the right: (H, W, 3).
 
@@ -38,16 +78,17 @@ def sound_picture(
         frames: (T, H, W, 3), spread evenly over the clip.
         samples: (C, N) within [-1, 1], as long as the clip; channels are averaged.
         rate: samples a second.
-        events: lines through the whole picture, coloured by kind.
-        onsets: seconds of what is heard to begin: ticks under the wave.
+        marks: lines through the whole picture.
+        begins: seconds of what is heard to begin: ticks under the wave.
     """
     sound = samples.mean(0)
     seconds = len(sound) / rate
     whole = Image.new("RGB", (_WIDTH, _STRIP + _WAVE + _SPECTRUM), _PAPER)
-    count = _WIDTH // _STRIP
+    across = _across(*frames.shape[1:3])
+    count = _WIDTH // across
     shown = np.floor((np.arange(count) + 0.5) / count * len(frames)).astype(np.int64)
     for place, frame in enumerate(frames[shown]):
-        small = Image.fromarray(frame).resize((_STRIP, _STRIP), Image.Resampling.BOX)
+        small = Image.fromarray(frame).resize((across, _STRIP), Image.Resampling.BOX)
         whole.paste(small, (round(place * _WIDTH / count), 0))
     whole.paste(Image.fromarray(_spectrogram(sound, rate)), (0, _STRIP + _WAVE))
     draw = ImageDraw.Draw(whole)
@@ -57,14 +98,19 @@ def sound_picture(
         draw.line(
             [(column, middle - high * _WAVE / 2), (column, middle - low * _WAVE / 2)], fill=(70, 110, 170)
         )
-    for event in events:
-        x = event.seconds / seconds * _WIDTH
-        draw.line([(x, 0), (x, whole.height)], fill=_MARKS[event.kind])
-        draw.text((x + 3, _STRIP + 1), f"{event.kind}: {event.sound}", fill=_MARKS[event.kind])
-    for moment in () if onsets is None else onsets:
+    for mark in marks:
+        x = mark.seconds / seconds * _WIDTH
+        draw.line([(x, 0), (x, whole.height)], fill=mark.colour)
+        draw.text((x + 3, _STRIP + 1), mark.text, fill=mark.colour)
+    for moment in () if begins is None else begins:
         x = float(moment) / seconds * _WIDTH
         draw.polygon([(x - 4, _STRIP + _WAVE), (x + 4, _STRIP + _WAVE), (x, _STRIP + _WAVE - 9)], fill=_INK)
     return np.asarray(whole)
+
+
+def _across(height: int, width: int) -> int:
+    """Columns of a picture in the strip."""
+    return min(max(round(_STRIP * width / height), 1), _WIDTH)
 
 
 def _spectrogram(sound: NDArray[np.float32], rate: int) -> NDArray[np.uint8]:
