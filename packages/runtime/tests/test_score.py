@@ -26,8 +26,10 @@ from moviegen_core import TextContext
 from moviegen_dit import TextEncoderSpec
 from moviegen_runtime.media.loudness import measured
 from moviegen_runtime.media.sound import RATE, Samples
+from moviegen_runtime.media.sound_picture import film_picture
 from moviegen_runtime.pipelines import score as score_module
 from moviegen_runtime.pipelines.score import Composing, Scored, SoundCast, score
+from PIL import Image
 from torch import Tensor, nn
 
 MakeFilm = Callable[..., Path]
@@ -234,6 +236,13 @@ def test_a_long_film_is_written_down_while_it_is_made(
     assert heard(tmp_path / "out.mp4").shape[1] == pytest.approx(20 * RATE, abs=1024)
 
 
+def test_a_picture_of_it_is_drawn_from_the_new_film(tmp_path: Path, make: Make, make_film: MakeFilm) -> None:
+    make(make_film(tmp_path / "in.mp4"), picture=tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert np.array_equal(np.asarray(drawn), film_picture(tmp_path / "out.mp4"))
+    assert left(tmp_path) == ["in.mp4", "out.mp4", "out.png"]
+
+
 @pytest.mark.parametrize("failure", [ValueError("enough"), KeyboardInterrupt(), MemoryError()])
 def test_nothing_is_left_when_it_fails(
     tmp_path: Path, make: Make, make_film: MakeFilm, failure: BaseException
@@ -252,7 +261,11 @@ def test_nothing_is_left_when_it_fails(
     source = make_film(tmp_path / "in.mp4", times=range(32))
     (tmp_path / "out.mp4").write_bytes(b"before")
     with pytest.raises(type(failure)):
-        make(source, composing=Composing(Segmenting(length=2.0, context=0.5), sampler=sampler))
+        make(
+            source,
+            composing=Composing(Segmenting(length=2.0, context=0.5), sampler=sampler),
+            picture=tmp_path / "out.png",
+        )
     assert left(tmp_path) == ["in.mp4", "out.mp4"]
     assert (tmp_path / "out.mp4").read_bytes() == b"before"
 

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +37,7 @@ from moviegen_audio import (
 )
 from moviegen_core import AudioLatent, TextContext, TextEncoder, replacing
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from moviegen_runtime.media.film import FilmFormat, open_film
@@ -46,6 +48,7 @@ from moviegen_runtime.media.loudness import TARGET, Loudness, gain, measured
 from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.media.seeing import seen
 from moviegen_runtime.media.sound import RATE, Samples, StoredSound, resampled, stored
+from moviegen_runtime.media.sound_picture import film_picture
 from moviegen_runtime.results import Progress, ProgressCallback
 
 _PICTURES_AT_ONCE = 32
@@ -142,6 +145,7 @@ def score(
     composing: Composing | None = None,
     seed: int = 0,
     loudness: float = TARGET,
+    picture: Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Scored:
     """Write a film with a new sound, AAC at 48 kHz, in sync to the sample; a sound that it has is left out.
@@ -151,6 +155,7 @@ def score(
         caption: what is heard; None: what the picture says.
         seed: of the noise, which is drawn on the CPU.
         loudness: in LUFS; see `gain` for when it is not reached.
+        picture: a png of the new film: frames, wave, spectrogram, and what is heard to begin.
 
     Raises:
         ValueError: the film has no picture, is damaged or too long, there is no room beside the output, or
@@ -158,10 +163,12 @@ def score(
         OSError: a file cannot be written.
     """
     began, report = time.monotonic(), on_progress or _ignore
-    with (
-        replacing(output) as aside,
-        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
-    ):
+    with ExitStack() as stack:
+        aside = stack.enter_context(replacing(output))
+        drawn = None if picture is None else stack.enter_context(replacing(picture))
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)
+        )
         watched = _watch(source, cast, Path(folder) / "features", report)
         samples = round(watched.seconds * RATE)
         _check_room(source, Path(folder), samples)
@@ -170,6 +177,8 @@ def score(
         found = measured(sound.pieces())
         factor = gain(found, target=loudness)
         copied = _write(source, aside, watched, _sampled(sound, factor), report)
+        if drawn is not None:
+            Image.fromarray(film_picture(aside)).save(drawn, format="png")
     decibels = 20 * math.log10(factor)
     return Scored(
         frames=watched.frames,
