@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -209,6 +210,43 @@ def test_what_is_seen_at_a_moment_is_heard_at_it(tmp_path: Path, make: Make) -> 
     energy = np.square(sounds[1] - sounds[0])[0]
     assert energy.sum() > 1
     assert abs((energy * np.arange(len(energy))).sum() / energy.sum() / RATE - 1.375) < 0.03
+
+
+class Neighbours(nn.Module):
+    """A projection that sees three pictures on either side."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, features: Tensor) -> Tensor:
+        padded = nn.functional.pad(features.mT, (3, 3), mode="replicate")
+        given: Tensor = self.inner(nn.functional.avg_pool1d(padded, 7, stride=1).mT)
+        return given
+
+
+def test_segments_see_together_what_one_would_see(
+    tmp_path: Path, make: Make, make_film: MakeFilm, sound_cast: SoundCast
+) -> None:
+    dit = copy.deepcopy(sound_cast.dit)
+    dit.video = Neighbours(dit.video)
+    source = make_film(tmp_path / "in.mp4", times=range(40))
+    parts: list[Tensor] = []
+
+    def sampler(model: AudioDiT, conditions: AudioConditions, noise: Tensor) -> Tensor:
+        del model
+        parts.append(conditions.video)
+        return noise
+
+    told = []
+    for length in (1.0, 10.0):
+        segmenting = Segmenting(length, context=0.0)
+        make(source, cast=replace(sound_cast, dit=dit), composing=Composing(segmenting, sampler=sampler))
+        told.append(torch.cat(parts, dim=1))
+        assert len(parts) == {1.0: 5, 10.0: 1}[length]
+        parts.clear()
+    assert told[0].std() > 1e-3
+    torch.testing.assert_close(told[0], told[1])
 
 
 def test_a_long_film_is_written_down_while_it_is_made(

@@ -52,6 +52,7 @@ from moviegen_runtime.media.sound_picture import film_picture
 from moviegen_runtime.results import Progress, ProgressCallback
 
 _PICTURES_AT_ONCE = 32
+_MARGIN = 32  # latent frames on either side of a segment
 
 
 class FrameEncoder(Protocol):
@@ -262,9 +263,13 @@ def _composed(
 
     @torch.no_grad()
     def conditions(frames: slice) -> AudioConditions:
-        values = torch.from_numpy(watched.during(frames))[None].to(weights.device, weights.dtype)
+        # What is seen just outside counts too: a model may project neighbouring pictures together.
+        first = max(frames.start - _MARGIN, 0)
+        values_TE = watched.during(slice(first, min(frames.stop + _MARGIN, watched.moments)))
+        values = torch.from_numpy(values_TE)[None].to(weights.device, weights.dtype)
         video = FrameFeatures(values, cast.dit.config.frame_rate)
-        return cast.dit.prepare(frames.stop - frames.start, text=text, video=video)
+        told = cast.dit.prepare(len(values_TE), text=text, video=video)
+        return told.span(slice(frames.start - first, frames.stop - first))
 
     def latents() -> Iterator[AudioLatent]:
         done = 0
