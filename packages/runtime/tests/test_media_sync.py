@@ -13,6 +13,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from av.codec.context import Flags
+from moviegen_runtime.media import film_copying
 from moviegen_runtime.media.film import open_film
 from moviegen_runtime.media.film_copying import can_copy, copy_film
 from moviegen_runtime.media.film_sound import SampledSound
@@ -185,6 +186,15 @@ def test_a_film_cut_by_an_edit_list_is_coded_anew(tmp_path: Path) -> None:
     by_coding(tmp_path / "out.mp4", tmp_path / "in.mp4", click(18 * unit, 36 * unit))
     assert seen_at(tmp_path / "out.mp4") == pytest.approx(float(18 * unit), abs=1e-3)
     assert heard_at(tmp_path / "out.mp4") == pytest.approx(float(18 * unit), abs=2 / RATE)
+
+
+def test_what_an_mp4_does_not_take_on_trial_is_coded_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit, times = TIMINGS["24"]
+    source = flashing(tmp_path / "in.webm", times, unit, 30, codec="libvpx")
+    monkeypatch.setattr(film_copying, "COPIED_VIDEO", {"vp8"})  # which no mp4 takes
+    assert not can_copy(source)
 
 
 def test_a_sound_that_fails_on_its_way_ends_the_writing(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -19,6 +22,7 @@ COPIED_VIDEO = {"av1", "h264", "hevc", "vp9"}
 _TIMED_CONTAINERS = {"mp4", "matroska", "mpegts", "flv"}
 """Those that say when each frame is shown; others say in which order they are decoded."""
 _MOST_REORDERED = 16  # frames, in H.264 and H.265
+_TRIED = 32
 
 
 def can_copy(path: Path) -> bool:
@@ -26,6 +30,7 @@ def can_copy(path: Path) -> bool:
 
     It goes through the whole file, without decoding it: every packet must say when it is decoded and shown,
     in order, and none may be there only to be left out, as in a film that was cut without coding it again.
+    The first ones are written on trial.
 
     Raises:
         ValueError: the file is damaged.
@@ -37,13 +42,16 @@ def can_copy(path: Path) -> bool:
         if _TIMED_CONTAINERS.isdisjoint(container.format.name.split(",")):
             return False
         last: int | None = None
+        first: list[Packet[VideoStream]] = []
         for packet in _packets(path, container, stream):
             if packet.pts is None or packet.dts is None or packet.is_discard:
                 return False
             if packet.dts > packet.pts or (last is not None and packet.dts <= last):
                 return False
             last = packet.dts
-    return last is not None
+            if len(first) < _TRIED:
+                first.append(packet)
+        return bool(first) and _taken(stream, first)
 
 
 def copy_film(path: Path, source: Path, origin: Fraction, sound: SampledSound) -> None:
@@ -75,6 +83,18 @@ def copy_film(path: Path, source: Path, origin: Fraction, sound: SampledSound) -
             track.copy(None)
             track.finish()
             container.close()
+
+
+def _taken(stream: VideoStream, packets: list[Packet[VideoStream]]) -> bool:
+    """Whether an mp4 can be made of a film's first packets."""
+    with suppress(av.FFmpegError, ValueError):  # the library asks the format first, and says that so
+        with av.open(io.BytesIO(), "w", format="mp4") as trial:
+            video = trial.add_stream_from_template(stream, opaque=True)
+            for packet in packets:
+                packet.stream = video
+                trial.mux(packet)
+        return True
+    return False
 
 
 def _packets(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
