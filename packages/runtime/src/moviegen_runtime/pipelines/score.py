@@ -31,11 +31,11 @@ from moviegen_audio import (
     Score,
     Search,
     Segmenting,
-    decode_stream,
+    decode_values,
     extend,
     sample,
 )
-from moviegen_core import AudioLatent, TextContext, TextEncoder, replacing
+from moviegen_core import TextContext, TextEncoder, replacing
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -271,7 +271,7 @@ def _composed(
         told = cast.dit.prepare(len(values_TE), text=text, video=video)
         return told.span(slice(frames.start - first, frames.stop - first))
 
-    def latents() -> Iterator[AudioLatent]:
+    def latents() -> Iterator[Tensor]:
         done = 0
         report(Progress("composing", 0, watched.moments))
         made = extend(
@@ -285,10 +285,10 @@ def _composed(
         )
         for values in made:
             done += values.shape[2]
-            yield AudioLatent(values, codec.hop, values.shape[2] * codec.hop, codec.sample_rate)
+            yield values
             report(Progress("composing", done, watched.moments))
 
-    for clip in decode_stream(codec, latents()):
+    for clip in decode_values(codec, latents(), watched.moments * codec.hop):
         yield clip.samples[0].to("cpu", torch.float32).numpy()
 
 
