@@ -48,6 +48,8 @@ class Words:
 
     def encode(self, prompts: Sequence[str]) -> TextContext:
         (prompt,) = prompts
+        if len(prompt.split()) > self.max_tokens:
+            raise ValueError(f"more than {self.max_tokens} words")
         rows = [
             torch.randn(self.width, generator=torch.Generator().manual_seed(sum(word.encode())))
             for word in prompt.split()
@@ -417,6 +419,16 @@ def test_models_that_give_no_sound_are_told(tmp_path: Path, make: Make, make_fil
 
     with pytest.raises(ValueError, match="not finite"):
         make(make_film(tmp_path / "in.mp4"), composing=Composing(sampler=sampler))
+    assert left(tmp_path) == ["in.mp4"]
+
+
+def test_a_caption_that_is_too_long_is_told_before_the_film_is_watched(
+    tmp_path: Path, make: Make, make_film: MakeFilm
+) -> None:
+    told: list[object] = []
+    with pytest.raises(ValueError, match="more than 16 words"):
+        make(make_film(tmp_path / "in.mp4"), caption="la " * 17, on_progress=told.append)
+    assert told == []
     assert left(tmp_path) == ["in.mp4"]
 
 

@@ -164,6 +164,7 @@ def score(
         OSError: a file cannot be written.
     """
     began, report = time.monotonic(), on_progress or _ignore
+    text = None if caption is None else _read(cast, caption)  # first: it may be too long
     with ExitStack() as stack:
         aside = stack.enter_context(replacing(output))
         drawn = None if picture is None else stack.enter_context(replacing(picture))
@@ -173,7 +174,7 @@ def score(
         watched = _watch(source, cast, Path(folder) / "features", report)
         samples = round(watched.seconds * RATE)
         _check_room(source, Path(folder), samples)
-        pieces = _composed(cast, watched, caption, composing or Composing(), seed, report)
+        pieces = _composed(cast, watched, text, composing or Composing(), seed, report)
         sound = stored(resampled(pieces, cast.codec.sample_rate), Path(folder) / "sound", samples)
         found = measured(sound.pieces())
         factor = gain(found, target=loudness)
@@ -252,14 +253,13 @@ def _features(cast: SoundCast, pictures: list[NDArray[np.uint8]]) -> NDArray[np.
 def _composed(
     cast: SoundCast,
     watched: _Watched,
-    caption: str | None,
+    text: TextContext | None,
     composing: Composing,
     seed: int,
     report: ProgressCallback,
 ) -> Iterator[Samples]:
     """The sound (1, N) at the codec's rate, piece by piece."""
     codec, weights = cast.codec, cast.dit.no_text
-    text = None if caption is None else _read(cast, caption)
 
     @torch.no_grad()
     def conditions(frames: slice) -> AudioConditions:
