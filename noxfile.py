@@ -171,8 +171,10 @@ def ranges(session: nox.Session) -> None:
     foreign = Path(session.create_tmp()) / "third-party.txt"
     foreign.write_text("".join(f"{line}\n" for line in sorted(third_party(wheels))))
     session.install("--quiet", "-r", str(foreign))
+    # Not from a cache, which knows wheels by their version: ours change without a new one.
     session.install(
-        "--quiet", "--no-index", "--find-links", str(wheels[0].parent), *map(distribution, PROJECTS)
+        *("--quiet", "--refresh", "--no-index", "--find-links", str(wheels[0].parent)),
+        *map(distribution, PROJECTS),
     )
     session.run_install("uv", "pip", "check", external=True)
 
