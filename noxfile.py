@@ -266,6 +266,17 @@ def bench_codec(session: nox.Session) -> None:
     session.run("python", "benchmarks/audio_codec.py", "--write", *session.posargs)
 
 
+@nox.session(name="bench-audio-dit")
+def bench_audio_dit(session: nox.Session) -> None:
+    """Not a check: speed and memory of the audio transformer beside a peer, into the results and the docs.
+
+    Needs a quiet machine.
+    """
+    sync(session, "--package", distribution("audio"))
+    session.install("--quiet", DIFFUSERS)
+    session.run("python", "benchmarks/audio_dit.py", "--write", *session.posargs)
+
+
 @nox.session(name="bench-length")
 def bench_length(session: nox.Session) -> None:
     """Not a check: long sounds, what is heard at the borders and what memory they take, into the docs.

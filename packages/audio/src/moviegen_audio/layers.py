@@ -22,7 +22,7 @@ EPSILON = 1e-6
 MODULATIONS = 6
 """Shift, scale and gate, of self-attention and of the perceptron."""
 
-_TIME_CHANNELS = 256
+TIME_CHANNELS = 256
 _LONGEST_PERIOD = 10_000.0
 _TIME_SCALE = 1000.0
 
@@ -69,12 +69,12 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.up = linear(_TIME_CHANNELS, width)
+        self.up = linear(TIME_CHANNELS, width)
         self.down = linear(width, width)
 
     def forward(self, t_B: Tensor) -> Tensor:
         """Embed times in [0, 1]; (B, D), ready for the projections to modulations."""
-        half = _TIME_CHANNELS // 2
+        half = TIME_CHANNELS // 2
         exponent = torch.arange(half, device=t_B.device, dtype=torch.float32) / half
         angles = _TIME_SCALE * t_B.float()[:, None] * torch.exp(-math.log(_LONGEST_PERIOD) * exponent)
         waves = math.sqrt(2.0) * torch.cat([angles.cos(), angles.sin()], dim=-1)  # mean square 1
