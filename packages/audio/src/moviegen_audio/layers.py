@@ -61,7 +61,8 @@ def rotated(x_BTNK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Turn the first half of the channels, as real parts, and the second, as imaginary ones, by frame."""
     cosine, sine = rotation
     real, imaginary = x_BTNK.chunk(2, dim=-1)
-    return torch.cat([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=-1)
+    turned_real = torch.addcmul(real * cosine, imaginary, sine, value=-1)
+    return torch.cat([turned_real, torch.addcmul(real * sine, imaginary, cosine)], dim=-1)
 
 
 class TimeEmbedding(nn.Module):
