@@ -199,5 +199,5 @@ class Block(nn.Module):
         attended_BTD = self.self_attention(modulated_norm(x_BTD, shift, scale), rotation)
         x_BTD = torch.addcmul(x_BTD, gate, attended_BTD)
         x_BTD = x_BTD + self.cross_attention(x_BTD, k_BLNK, v_BLNK, key_lengths_B)
-        hidden = F.gelu(self.up(modulated_norm(x_BTD, mlp_shift, mlp_scale)), approximate="tanh")
+        hidden = F.gelu(self.up(modulated_norm(x_BTD, mlp_shift, mlp_scale)))
         return torch.addcmul(x_BTD, mlp_gate, self.down(hidden))
