@@ -35,6 +35,7 @@ from moviegen_audio import (
     FrameFeatures,
     MelSpectrogram,
     Segmenting,
+    SoundCaption,
     codec_preset,
     decode_values,
     dit_preset,
@@ -45,7 +46,6 @@ from moviegen_audio import (
     sample_windows,
 )
 from moviegen_dit import Blend, Windows
-from moviegen_miniature.sound.captions import SoundCaption
 from moviegen_miniature.upsampling import borders_of
 from moviegen_runtime.text.registry import text_encoder
 from record import ROOT, device_name, fill, record

@@ -25,7 +25,7 @@ LATENTS = 30_000
 
 # Floating-point operations of one sample, in units of 1e9, as torch's FlopCounterMode counts them: encoding a
 # clip, and a training step's share of the two models. Muon adds so much to every step, whatever its batch.
-ENCODE_GFLOP = 1.24
+ENCODE_GFLOP = 1.45
 TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2}
 MUON_GFLOP = {"tae": 6.0, "dit": 33.6}
 _EFFICIENCY = 0.5
