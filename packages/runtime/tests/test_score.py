@@ -29,7 +29,8 @@ from moviegen_runtime.media.loudness import measured
 from moviegen_runtime.media.sound import RATE, Samples
 from moviegen_runtime.media.sound_picture import film_picture
 from moviegen_runtime.pipelines import score as score_module
-from moviegen_runtime.pipelines.score import Composing, Scored, SoundCast, score
+from moviegen_runtime.pipelines.score import Composing, SoundCast, score
+from moviegen_runtime.results import Scored
 from PIL import Image
 from torch import Tensor, nn
 

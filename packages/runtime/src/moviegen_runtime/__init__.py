@@ -10,19 +10,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moviegen_runtime.pipelines.cast import Cast, load
+    from moviegen_runtime.pipelines.composer import Composer, load_composer
     from moviegen_runtime.pipelines.saving import save
-    from moviegen_runtime.requests import TextToVideoRequest
-    from moviegen_runtime.results import GeneratedVideo, Machine, Progress
+    from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
+    from moviegen_runtime.results import GeneratedVideo, Machine, Progress, ScoredFilm
 
-__all__ = ["Cast", "GeneratedVideo", "Machine", "Progress", "TextToVideoRequest", "load", "save"]
+__all__ = [
+    "Cast",
+    "Composer",
+    "GeneratedVideo",
+    "Machine",
+    "Progress",
+    "ScoreRequest",
+    "ScoredFilm",
+    "TextToVideoRequest",
+    "load",
+    "load_composer",
+    "save",
+]
 
 _HOMES = {
     "Cast": "pipelines.cast",
+    "Composer": "pipelines.composer",
     "GeneratedVideo": "results",
     "Machine": "results",
     "Progress": "results",
+    "ScoreRequest": "requests",
+    "ScoredFilm": "results",
     "TextToVideoRequest": "requests",
     "load": "pipelines.cast",
+    "load_composer": "pipelines.composer",
     "save": "pipelines.saving",
 }
 

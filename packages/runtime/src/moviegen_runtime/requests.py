@@ -1,14 +1,14 @@
 """What may be asked of a cast: frozen values, checked when they are built. No torch here.
 
-A field that is None stands for the model's own default; `GeneratedVideo.request` has every field filled in.
+A field that is None stands for the model's own default; the request of a result has every field filled in.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from moviegen_runtime.text.prompt import clean_prompt
 
@@ -136,3 +136,88 @@ class TextToVideoRequest(BaseModel):
             ValueError: a field is None.
         """
         return SamplingSettings.model_validate(self.model_dump(exclude={"prompt", "seed", "rewriting"}))
+
+
+def _described(text: str) -> str:
+    cleaned = text.strip()
+    if not cleaned:
+        raise ValueError("a text about the sound is empty; say in a few words what is heard, or leave it out")
+    return cleaned
+
+
+Description = Annotated[str, AfterValidator(_described)]
+Segment = Annotated[float, Field(gt=0, le=600)]
+SegmentContext = Annotated[float, Field(ge=0, le=300)]
+Lufs = Annotated[float, Field(ge=-70, le=0)]
+
+
+class ScoreSettings(BaseModel):
+    """How a soundtrack is made, with nothing left open; the defaults are the paper's where it has some.
+
+    Args:
+        steps: equal steps of the solver; 64 in the paper.
+        guidance: scale of classifier-free guidance; 1 is none; 3 in the paper.
+        method: the solver; midpoint in the paper.
+        segment: seconds of sound that the model sees at once, at most.
+        context: seconds of sound that is there already and that the next segment is shown.
+        loudness: of the whole in LUFS; ours.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    steps: Steps = 64
+    guidance: Guidance = 3.0
+    method: MethodName = "midpoint"
+    segment: Segment = 25.0
+    context: SegmentContext = 5.0
+    loudness: Lufs = -16.0
+
+    @model_validator(mode="after")
+    def _segments_advance(self) -> Self:
+        if self.segment <= 2 * self.context:
+            raise ValueError(
+                f"a segment of {self.segment:g} s must be longer than twice its context of {self.context:g} s"
+            )
+        return self
+
+
+class ScoreRequest(BaseModel):
+    """One soundtrack for a film.
+
+    Args:
+        prompt: what is heard; None: what the picture says. White space around it is dropped.
+        music: what the music is like; None: there is none.
+        seed: of the noise that the sound grows from.
+
+    The other fields are those of `ScoreSettings`; None is the model's own default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: Description | None = None
+    music: Description | None = None
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    steps: Steps | None = None
+    guidance: Guidance | None = None
+    method: MethodName | None = None
+    segment: Segment | None = None
+    context: SegmentContext | None = None
+    loudness: Lufs | None = None
+
+    def resolved(self, defaults: ScoreSettings) -> ScoreRequest:
+        """The same request with every setting that is None taken from `defaults`.
+
+        Raises:
+            ValueError: segments are too short for their context.
+        """
+        request = ScoreRequest.model_validate(defaults.model_dump() | self.model_dump(exclude_none=True))
+        request.settings()
+        return request
+
+    def settings(self) -> ScoreSettings:
+        """How to make the sound, of a request that is resolved.
+
+        Raises:
+            ValueError: a setting is None, or segments are too short for their context.
+        """
+        return ScoreSettings.model_validate(self.model_dump(exclude={"prompt", "music", "seed"}))

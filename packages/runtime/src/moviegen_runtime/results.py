@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from moviegen_runtime.requests import TextToVideoRequest
+from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
 
 if TYPE_CHECKING:
     from moviegen_core import VideoClip
+
+    from moviegen_runtime.media.loudness import Loudness
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
 
@@ -21,7 +23,7 @@ class Machine(BaseModel):
 
     Args:
         device: as torch names it, e.g. "cpu" or "cuda:0".
-        dtype: of the transformer and the autoencoder; the text encoder and the solver's state stay float32.
+        dtype: of transformers, autoencoder and codec; the text encoder and the solver's state stay float32.
         threads: of torch on the CPU; another number may round differently.
         micro_batch: samples that go through the transformer together; the last batch is padded to it.
     """
@@ -67,6 +69,46 @@ class GeneratedVideo:
 
     clip: VideoClip
     request: TextToVideoRequest
+    model: str
+    machine: Machine
+    weights: Mapping[str, str]
+    stages: Mapping[str, Mapping[str, JsonValue]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a film got.
+
+    Args:
+        frames: of the film.
+        seconds: how long it is.
+        loudness: of the sound as it was written, before AAC.
+        gain: factor by which what the codec gave was made louder.
+        picture_copied: whether the picture is the source's own, packet by packet; else it was coded anew.
+        took: seconds that it took.
+    """
+
+    frames: int
+    seconds: float
+    loudness: Loudness
+    gain: float
+    picture_copied: bool
+    took: float
+
+
+@dataclass(frozen=True)
+class ScoredFilm(Scored):
+    """What a film got, and everything that is needed to make it again.
+
+    Args:
+        request: as it was carried out, every setting filled in.
+        model: where the models of sound come from.
+        machine: what it ran on.
+        weights: SHA-256 of the weights of each model by its name.
+        stages: settings of each stage by its name, in the order in which they ran.
+    """
+
+    request: ScoreRequest
     model: str
     machine: Machine
     weights: Mapping[str, str]

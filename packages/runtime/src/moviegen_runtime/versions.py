@@ -9,6 +9,7 @@ _DISTRIBUTIONS = (
     "moviegen-core",
     "moviegen-tae",
     "moviegen-dit",
+    "moviegen-audio",
     "moviegen-runtime",
     "torch",
     "numpy",

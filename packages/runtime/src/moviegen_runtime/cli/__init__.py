@@ -46,11 +46,13 @@ def parse(arguments: Sequence[str] | None = None) -> Command:
     from moviegen_runtime.cli.env import Env
     from moviegen_runtime.cli.generate import Generate
     from moviegen_runtime.cli.reconstruct import Reconstruct
+    from moviegen_runtime.cli.score import Score
     from moviegen_runtime.cli.tae import Tae
     from moviegen_runtime.cli.train import Train
 
     commands: dict[str, Callable[..., Command]] = {
         "generate": Generate,
+        "score": Score,
         "reconstruct": Reconstruct,
         "train": Train,
         "data": Data,

@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from pydantic import ValidationError
 
+from moviegen_runtime.cli.options import (
+    check_from_sidecar,
+    check_range,
+    differences,
+    open_option,
+    use_threads,
+    without,
+)
 from moviegen_runtime.media.formats import check_format
 from moviegen_runtime.pipelines.outputs import check_outputs, sample_paths, sidecar_path
 from moviegen_runtime.pipelines.sidecar import Sidecar, read_sidecar
-from moviegen_runtime.requests import MAX_SEED, MethodName, ScheduleName, TextToVideoRequest
+from moviegen_runtime.requests import MAX_SEED, MethodName, ScheduleName, ScoreRequest, TextToVideoRequest
 from moviegen_runtime.results import DtypeName, GeneratedVideo, Progress, ProgressCallback
 from moviegen_runtime.validation import first_sentence
 
@@ -24,21 +33,11 @@ if TYPE_CHECKING:
 
 MAX_SAMPLES = 1000
 MAX_DISPLAY_SCALE = 64
-_MODEL_DEFAULT = "(default: the model's own)"
-
-
-def _open(metavar: str, **more: Any) -> Any:
-    """An option whose default the model knows."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=_MODEL_DEFAULT, **more)
-
-
-def _without(metavar: str, behavior: str) -> Any:
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {behavior})")
 
 
 @dataclass(frozen=True)
 class Generate:
-    """Make a video, or a picture, from a prompt.
+    """Make a video, or a picture, from a prompt; an mp4 gets a soundtrack.
 
     Beside each clip stands a JSON file with every setting, from which --from-sidecar makes the clip again.
     """
@@ -46,74 +45,77 @@ class Generate:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
     """File to write: .mp4, .gif, or .png for 1 frame; several samples get -seed0, -seed1, ... in its name."""
 
-    prompt: Annotated[str | None, tyro.conf.Positional, _without("PROMPT", "none")] = None
+    prompt: Annotated[str | None, tyro.conf.Positional, without("PROMPT", "none")] = None
     """What the video shows; left out only with --from-sidecar."""
 
-    from_sidecar: Annotated[Path | None, _without("FILE", "none")] = None
+    from_sidecar: Annotated[Path | None, without("FILE", "none")] = None
     """Make the clip of this JSON file again; it brings every setting itself."""
 
-    model: Annotated[str | None, _without("FOLDER", "miniature")] = None
-    """Weights: miniature, or a folder that holds the folders tae and dit."""
+    model: Annotated[str | None, without("FOLDER", "miniature")] = None
+    """Weights: miniature, or a folder that holds the folders tae and dit, and for sound the folder audio."""
 
-    rewrite: Annotated[str | None, _without("rules|URL", "the prompt as it is")] = None
+    rewrite: Annotated[str | None, without("rules|URL", "the prompt as it is")] = None
     """Give the prompt another wording first: by rules, or by an OpenAI-compatible endpoint at URL."""
 
-    rewrite_model: Annotated[str | None, _without("NAME", "none")] = None
+    rewrite_model: Annotated[str | None, without("NAME", "none")] = None
     """The language model at the endpoint."""
 
-    rewrite_key_env: Annotated[str | None, _without("NAME", "none")] = None
+    rewrite_key_env: Annotated[str | None, without("NAME", "none")] = None
     """Environment variable that holds the endpoint's key."""
 
-    seed: Annotated[int | None, _without("N", "0")] = None
+    seed: Annotated[int | None, without("N", "0")] = None
     """Of the noise; sample i has this seed + i."""
 
-    num_samples: Annotated[int | None, _without("N", "1")] = None
+    num_samples: Annotated[int | None, without("N", "1")] = None
     """How many clips of the prompt to make."""
 
-    frames: Annotated[int | None, _open("N")] = None
+    frames: Annotated[int | None, open_option("N")] = None
     """Length in frames; 1 makes a picture."""
 
-    size: Annotated[str | None, _open("SIZE")] = None
+    size: Annotated[str | None, open_option("SIZE")] = None
     """Pixels: one number for a square, or WIDTHxHEIGHT."""
 
-    fps: Annotated[float | None, _open("N")] = None
+    fps: Annotated[float | None, open_option("N")] = None
     """Frames a second, which the model is told too."""
 
-    steps: Annotated[int | None, _open("N")] = None
+    steps: Annotated[int | None, open_option("N")] = None
     """Steps of the solver."""
 
-    guidance: Annotated[float | None, _open("X")] = None
+    guidance: Annotated[float | None, open_option("X")] = None
     """How strongly the prompt pulls; 1 is no guidance."""
 
-    schedule: Annotated[ScheduleName | None, _open("linear|linear-quadratic|quadratic")] = None
+    schedule: Annotated[ScheduleName | None, open_option("linear|linear-quadratic|quadratic")] = None
     """Where the solver stops."""
 
-    method: Annotated[MethodName | None, _open("euler|midpoint|heun")] = None
+    method: Annotated[MethodName | None, open_option("euler|midpoint|heun")] = None
     """The solver."""
 
-    guidance_interval: Annotated[tuple[float, float] | None, _open("FROM TO")] = None
+    guidance_interval: Annotated[tuple[float, float] | None, open_option("FROM TO")] = None
     """Guide only between these times, of 0 (noise) to 1 (clip); outside, a step costs half. 0 1 is all."""
 
-    reuse: Annotated[int | None, _open("N")] = None
+    reuse: Annotated[int | None, open_option("N")] = None
     """Run the middle of the transformer at every Nth step only, and reuse it in between; 1 is always."""
 
-    device: Annotated[str | None, _without("DEVICE", "the first GPU, or else cpu")] = None
+    device: Annotated[str | None, without("DEVICE", "the first GPU, or else cpu")] = None
     """Where to compute, as torch names it: cpu, cuda, cuda:1, mps."""
 
-    dtype: Annotated[DtypeName | None, _without("float32|bfloat16|float16", "float32")] = None
+    dtype: Annotated[DtypeName | None, without("float32|bfloat16|float16", "float32")] = None
     """Number format of the models."""
 
-    embeddings: Annotated[Path | None, _without("FOLDER", "none")] = None
+    embeddings: Annotated[Path | None, without("FOLDER", "none")] = None
     """Keep what large text encoders have read in this folder, so that they read a prompt once."""
 
-    format: Annotated[Literal["mp4", "gif", "png"] | None, _without("mp4|gif|png", "by FILE's name")] = None
+    format: Annotated[Literal["mp4", "gif", "png"] | None, without("mp4|gif|png", "by FILE's name")] = None
     """Format of the clips; FILE need not end in it then."""
 
-    contact_sheet: Annotated[Path | None, _without("FILE", "none")] = None
+    contact_sheet: Annotated[Path | None, without("FILE", "none")] = None
     """Write a picture (.png) of the frames of all samples too."""
 
-    display_scale: Annotated[int | None, _without("N", "4 under 128 pixels, else 1")] = None
+    display_scale: Annotated[int | None, without("N", "4 under 128 pixels, else 1")] = None
     """Write every pixel as a square of so many pixels, so that small clips can be looked at."""
+
+    no_audio: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Leave the soundtrack out."""
 
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace files that are already there."""
@@ -133,28 +135,54 @@ class Generate:
 
         with StageBar() as show:
             show(Progress("loading", 0, 1))
-            cast = self._load(original)
+            cast = self._load(original, paths[0])
             show(Progress("loading", 1, 1))
             settings = requests[0].resolved(cast.settings.defaults).settings()
             check_format(paths[0], settings.frames, settings.fps)
+            sounds = self._sounds(cast, requests, original, audible=settings.frames > 1)
             videos = cast.generate(requests, on_progress=show)
-            sidecars = self._write(list(zip(videos, paths, strict=True)), original, show)
+            sidecars = self._write(cast, list(zip(videos, paths, strict=True)), sounds, original, show)
         for path in [*paths, *([self.contact_sheet] if self.contact_sheet else [])]:
             print(path)
         if original is not None and sidecars[0].sha256 != original.sha256:
             print(
-                f"moviegen: {paths[0]} is not the same file as before: {_differences(original, sidecars[0])}",
+                f"moviegen: {paths[0]} is not the same file as before: {differences(original, sidecars[0])}",
                 file=sys.stderr,
             )
 
+    def _sounds(
+        self, cast: Cast, requests: list[TextToVideoRequest], original: Sidecar | None, *, audible: bool
+    ) -> list[ScoreRequest | None]:
+        """What is asked of the sound of each clip; all are looked at before a clip is made."""
+        if original is not None:
+            return [original.sound]
+        if cast.composer is None or not audible:
+            return [None] * len(requests)
+        # The prompt names who makes the sounds, and where; the picture says when.
+        sounds = [ScoreRequest(prompt=request.prompt, seed=request.seed) for request in requests]
+        try:
+            cast.composer.check(sounds[0])
+        except ValueError as error:
+            raise ValueError(f"no sound can be made of this: {error}, or add --no-audio") from error
+        return [*sounds]
+
     def _write(
-        self, videos: list[tuple[GeneratedVideo, Path]], original: Sidecar | None, show: ProgressCallback
+        self,
+        cast: Cast,
+        videos: list[tuple[GeneratedVideo, Path]],
+        sounds: list[ScoreRequest | None],
+        original: Sidecar | None,
+        show: ProgressCallback,
     ) -> list[Sidecar]:
         from moviegen_runtime.pipelines.saving import save_all
 
         show(Progress("writing", 0, 1))
-        scale = original.writing.display_scale if original else self.display_scale
-        sidecars = save_all(videos, display_scale=scale, contact_sheet_path=self.contact_sheet)
+        sidecars = save_all(
+            videos,
+            scorings=[sound and partial(cast.score, sound, on_progress=show) for sound in sounds],
+            display_scale=original.writing.display_scale if original else self.display_scale,
+            contact_sheet_path=self.contact_sheet,
+        )
         show(Progress("writing", 1, 1))
         return sidecars
 
@@ -162,19 +190,16 @@ class Generate:
         """The sidecar to repeat, if one is given, after a look for options that contradict it."""
         if self.from_sidecar is None:
             return None
-        given = [name for name in _BROUGHT_BY_SIDECAR if getattr(self, name) is not None]
-        if given:
-            option = "the prompt" if given[0] == "prompt" else f"--{given[0].replace('_', '-')}"
-            raise ValueError(f"--from-sidecar brings every setting itself; leave out {option}")
-        return read_sidecar(self.from_sidecar)
+        check_from_sidecar(self, _BROUGHT_BY_SIDECAR)
+        return read_sidecar(self.from_sidecar, Sidecar)
 
     def _requests(self) -> list[TextToVideoRequest]:
         """One request a sample."""
         if self.prompt is None:
             raise ValueError("give a prompt, or the JSON file of an earlier clip by --from-sidecar")
         count, first = self.num_samples or 1, self.seed or 0
-        _check_range("--num-samples", self.num_samples, 1, MAX_SAMPLES)
-        _check_range("--seed", self.seed, 0, MAX_SEED - count + 1)
+        check_range("--num-samples", self.num_samples, 1, MAX_SAMPLES)
+        check_range("--seed", self.seed, 0, MAX_SEED - count + 1)
         settings = {name: getattr(self, name) for name in _REQUEST_FIELDS}
         if self._suffix() == ".png" and settings["frames"] is None:
             settings["frames"] = 1
@@ -230,7 +255,7 @@ class Generate:
         return output
 
     def _check_outputs(self, paths: list[Path], request: TextToVideoRequest) -> None:
-        _check_range("--display-scale", self.display_scale, 1, MAX_DISPLAY_SCALE)
+        check_range("--display-scale", self.display_scale, 1, MAX_DISPLAY_SCALE)
         check_format(paths[0], request.frames or 1, request.fps or 1.0)
         outputs = [*paths, *(sidecar_path(path) for path in paths)]
         if self.contact_sheet is not None:
@@ -239,17 +264,26 @@ class Generate:
             outputs.append(self.contact_sheet)
         check_outputs(outputs, overwrite=self.overwrite)
 
-    def _load(self, original: Sidecar | None) -> Cast:
+    def _load(self, original: Sidecar | None, path: Path) -> Cast:
         from moviegen_runtime.pipelines.cast import MINIATURE, load
 
         if original is None:
-            return load(
+            audible = path.suffix == ".mp4" and not self.no_audio and self.frames != 1
+            cast = load(
                 self.model or MINIATURE,
                 device=self.device or "auto",
                 dtype=self.dtype or "float32",
                 embeddings=self.embeddings,
+                with_sound=audible,
             )
-        _use_threads(original.machine.threads)
+            if audible and cast.composer is None:
+                print(
+                    f"moviegen: {cast.model} has no models of sound (audio/codec and audio/dit), so there is "
+                    "no soundtrack",
+                    file=sys.stderr,
+                )
+            return cast
+        use_threads(original.machine.threads)
         machine = original.machine
         cast = load(
             self.model or original.model,
@@ -257,8 +291,10 @@ class Generate:
             dtype=machine.dtype,
             micro_batch=machine.micro_batch,
             embeddings=self.embeddings,
+            with_sound=original.sound is not None,
         )
-        original.check_weights(cast.weights)
+        heard = {} if cast.composer is None else cast.composer.weights
+        original.check_weights(cast.weights | heard)
         return cast
 
 
@@ -275,29 +311,5 @@ _BROUGHT_BY_SIDECAR = (
     *_REQUEST_FIELDS,
     "dtype",
     "display_scale",
+    "no_audio",
 )
-
-
-def _check_range(option: str, value: int | None, least: int, most: int) -> None:
-    if value is not None and not least <= value <= most:
-        raise ValueError(f"{option} must be from {least} to {most}, not {value}")
-
-
-def _use_threads(threads: int) -> None:
-    """As many threads as the clip was made with: another number may round differently."""
-    import torch
-
-    if threads <= (os.cpu_count() or 1):
-        torch.set_num_threads(threads)
-
-
-def _differences(original: Sidecar, again: Sidecar) -> str:
-    """What else has changed, for somebody whose file did not come out the same."""
-    before = original.packages | {k: str(v) for k, v in original.machine.model_dump().items()}
-    now = again.packages | {k: str(v) for k, v in again.machine.model_dump().items()}
-    changed = [
-        f"{name} {before.get(name, 'none')} then, {now.get(name, 'none')} now"
-        for name in sorted(before | now)
-        if before.get(name) != now.get(name)
-    ]
-    return "; ".join(changed) or "no version and no setting differs, so the machine does"

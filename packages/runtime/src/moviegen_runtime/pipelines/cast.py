@@ -11,22 +11,17 @@ import moviegen_dit
 import moviegen_tae
 import torch
 from moviegen_core import weights_hash
-from moviegen_dit import TextEncoderSpec, VideoDiT
+from moviegen_dit import VideoDiT
 from moviegen_tae import TAE
 
+from moviegen_runtime.pipelines.composer import MINIATURE, Composer, audio_folders, composer_of
 from moviegen_runtime.pipelines.device import usable_device
-from moviegen_runtime.pipelines.settings import (
-    SETTINGS_FILE,
-    CastSettings,
-    folder_settings,
-    miniature_settings,
-)
+from moviegen_runtime.pipelines.encoders import cast_encoder
+from moviegen_runtime.pipelines.settings import CastSettings, folder_settings, miniature_settings
 from moviegen_runtime.pipelines.text_to_video import generate_videos
-from moviegen_runtime.requests import TextToVideoRequest
-from moviegen_runtime.results import DtypeName, GeneratedVideo, Machine, ProgressCallback
-from moviegen_runtime.text import CachedTextEncoder, FrozenTextEncoder, MiniLM, text_encoder
-
-MINIATURE = "miniature"
+from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
+from moviegen_runtime.results import DtypeName, GeneratedVideo, Machine, ProgressCallback, ScoredFilm
+from moviegen_runtime.text import FrozenTextEncoder
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,8 @@ class Cast:
     Args:
         model: what `load` was given.
         encoders: one for each text encoder of the transformer's config, in its order.
-        weights: SHA-256 of the weights of each model by its name.
+        weights: SHA-256 of the weights of each model that makes videos, by its name.
+        composer: the models of sound; None: there are none, or they were not loaded.
     """
 
     model: str
@@ -46,6 +42,7 @@ class Cast:
     dit: VideoDiT
     encoders: tuple[FrozenTextEncoder, ...]
     weights: dict[str, str]
+    composer: Composer | None
 
     @overload
     def generate(
@@ -72,6 +69,25 @@ class Cast:
             return generate_videos(self, [request], on_progress)[0]
         return generate_videos(self, request, on_progress)
 
+    def score(
+        self,
+        request: ScoreRequest,
+        film: Path | str,
+        output: Path | str,
+        *,
+        picture: Path | str | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> ScoredFilm:
+        """Write a film with a new sound: see `Composer.score`.
+
+        Raises:
+            ValueError: the cast has no models of sound, or `Composer.score` refuses.
+            OSError: a file cannot be written.
+        """
+        if self.composer is None:
+            raise ValueError(f"{self.model} was loaded without models of sound, so it cannot score a film")
+        return self.composer.score(request, film, output, picture=picture, on_progress=on_progress)
+
 
 def load(
     model: Path | str = MINIATURE,
@@ -80,16 +96,19 @@ def load(
     dtype: DtypeName = "float32",
     micro_batch: int = 1,
     embeddings: Path | str | None = None,
+    with_sound: bool = True,
 ) -> Cast:
     """Load a cast; large text encoders are loaded when they read a prompt, and freed after.
 
     Args:
-        model: "miniature", or a folder that holds the folders `tae` and `dit`, one for each of its text
-            encoders except MiniLM, and, for its own defaults or encoders elsewhere, a `cast.json`.
+        model: "miniature", or a folder that holds the folders `tae` and `dit`, for sound `audio/codec` and
+            `audio/dit`, one for each of its text encoders except MiniLM, and, for its own defaults or
+            encoders elsewhere, a `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
         micro_batch: samples that go through the transformer together. With 1, a sample's bits depend on its
             request alone; with more it is faster, and a sample rounds differently by its place in the batch.
         embeddings: folder that keeps what the text encoders have read, to be read once; None: none.
+        with_sound: load the models of sound too, if there are any.
 
     Raises:
         ValueError: weights are missing or damaged, or the device is not there.
@@ -106,11 +125,12 @@ def load(
             f"the transformer in {dit_folder} takes {dit.config.latent_channels}: they must agree"
         )
     encoders = tuple(
-        _encoder(spec, model, settings, machine.device, embeddings) for spec in dit.config.text_encoders
+        cast_encoder(spec, model, settings, machine.device, embeddings) for spec in dit.config.text_encoders
     )
     weights = {"tae": weights_hash(tae_folder), "dit": weights_hash(dit_folder)}
     weights |= {encoder.name: encoder.weights_hash for encoder in encoders}
     torch_dtype: torch.dtype = getattr(torch, dtype)
+    audio = audio_folders(model) if with_sound else None
     return Cast(
         model=str(model),
         machine=machine,
@@ -119,39 +139,17 @@ def load(
         dit=dit.to(machine.device, torch_dtype).requires_grad_(False),
         encoders=encoders,
         weights=weights,
+        composer=None
+        if audio is None
+        else composer_of(
+            audio,
+            model,
+            machine,
+            settings,
+            loaded={encoder.name: encoder for encoder in encoders},
+            embeddings=embeddings,
+        ),
     )
-
-
-def _encoder(
-    spec: TextEncoderSpec,
-    model: Path | str,
-    settings: CastSettings,
-    device: str,
-    embeddings: Path | str | None,
-) -> FrozenTextEncoder:
-    encoder = text_encoder(spec.name, _encoder_source(spec.name, model, settings), device=device)
-    if encoder.width != spec.width:
-        raise ValueError(
-            f"the transformer reads {spec.name} states of width {spec.width}, and this encoder's are "
-            f"{encoder.width} wide: they must agree"
-        )
-    return encoder if embeddings is None else CachedTextEncoder(encoder, embeddings)
-
-
-def _encoder_source(name: str, model: Path | str, settings: CastSettings) -> Path | str | None:
-    if name in settings.text_encoders:
-        source = settings.text_encoders[name]
-        inside = Path(model) / source
-        return inside if inside.is_dir() else source
-    if name == MiniLM.name:
-        return None
-    folder = Path(model) / name
-    if not folder.is_dir():
-        raise ValueError(
-            f"there is no folder {folder} with the text encoder {name}; put it there, or name its place in "
-            f'{SETTINGS_FILE}: {{"text_encoders": {{"{name}": "a folder or a Hub id"}}}}'
-        )
-    return folder
 
 
 def _located(model: Path | str) -> tuple[Path, Path, CastSettings]:

@@ -1,7 +1,8 @@
-"""Where results go: looked at before any work is done. No torch here."""
+"""Files of results: where they go, looked at before any work is done, and what they hold. No torch here."""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,12 @@ def check_outputs(paths: Sequence[Path], *, overwrite: bool) -> None:
             raise ValueError(f"{path}{what} is already there; choose another name or add --overwrite")
     for folder in {path.parent for path in paths}:
         _check_folder(folder)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file of any size, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_folder(folder: Path) -> None:

@@ -49,7 +49,7 @@ from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.media.seeing import seen
 from moviegen_runtime.media.sound import RATE, Samples, StoredSound, resampled, stored
 from moviegen_runtime.media.sound_picture import film_picture
-from moviegen_runtime.results import Progress, ProgressCallback
+from moviegen_runtime.results import Progress, ProgressCallback, Scored
 
 _PICTURES_AT_ONCE = 32
 _MARGIN = 32  # latent frames on either side of a segment
@@ -114,27 +114,6 @@ class SoundCast:
         ):
             if made != taken:
                 raise ValueError(f"{what}: {made} here, {taken} for the transformer; they must agree")
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a film got.
-
-    Args:
-        frames: of the film.
-        seconds: how long it is.
-        loudness: of the sound as it was written, before AAC.
-        gain: factor by which what the codec gave was made louder.
-        picture_copied: whether the picture is the source's own, packet by packet; else it was coded anew.
-        took: seconds that it took.
-    """
-
-    frames: int
-    seconds: float
-    loudness: Loudness
-    gain: float
-    picture_copied: bool
-    took: float
 
 
 def score(
@@ -285,7 +264,7 @@ def _composed(
         )
         for values in made:
             done += values.shape[2]
-            yield values
+            yield values.to(weights.dtype)
             report(Progress("composing", done, watched.moments))
 
     for clip in decode_values(codec, latents(), watched.moments * codec.hop):

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from moviegen_runtime.requests import Frames, SamplingSettings, Size, TextToVideoRequest, parse_size
+from moviegen_runtime.requests import (
+    Frames,
+    SamplingSettings,
+    ScoreSettings,
+    Size,
+    TextToVideoRequest,
+    parse_size,
+)
 from moviegen_runtime.validation import first_sentence, read_json
 
 SETTINGS_FILE = "cast.json"
@@ -29,6 +36,7 @@ class CastSettings(BaseModel):
 
     Args:
         defaults: what a request that leaves a field open gets.
+        sound: the same for requests of soundtracks; the paper's if nothing is said.
         trained: beyond it a request is refused; None: as far as the model's position tables reach.
         text_encoders: where each text encoder's weights are, by its name: a folder, relative ones to the
             model's, or a Hub id; an encoder that is not named has a folder of its name in the model's.
@@ -37,6 +45,7 @@ class CastSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     defaults: SamplingSettings
+    sound: ScoreSettings = ScoreSettings()
     trained: Extent | None = None
     text_encoders: dict[str, str] = Field(default_factory=dict)
 
@@ -72,7 +81,8 @@ def folder_settings(folder: Path) -> CastSettings:
     path = folder / SETTINGS_FILE
     if path.is_file():
         return read_settings(path)
-    return CastSettings(defaults=miniature_settings().defaults)
+    miniature = miniature_settings()
+    return CastSettings(defaults=miniature.defaults, sound=miniature.sound)
 
 
 def read_settings(path: Path) -> CastSettings:

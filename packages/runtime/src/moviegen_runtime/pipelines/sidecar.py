@@ -1,14 +1,14 @@
-"""The JSON file beside every clip: all that is needed to make the same clip again. No torch here."""
+"""The JSON file beside every result: all that is needed to make the same file again. No torch here."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from moviegen_runtime.requests import TextToVideoRequest
-from moviegen_runtime.results import GeneratedVideo, Machine
+from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
+from moviegen_runtime.results import GeneratedVideo, Machine, ScoredFilm
 from moviegen_runtime.validation import first_sentence, read_json
 from moviegen_runtime.versions import package_versions
 
@@ -27,15 +27,14 @@ class Writing(BaseModel):
     display_scale: int = Field(ge=1, le=64)
 
 
-class Sidecar(BaseModel):
-    """What is kept of a result besides its pixels.
+class _Made(BaseModel):
+    """What is kept of every result besides what it shows.
 
     Args:
-        file: name of the clip's file.
-        sha256: of the clip's file.
-        request: with every field filled in.
+        file: name of the file.
+        sha256: of the file.
         model: what the cast was loaded from.
-        weights: SHA-256 of the weights of each model by its name.
+        weights: SHA-256 of the weights of each model that was at work, by its name.
         stages: settings of every stage, for the reader; the request and the weights imply them.
         packages: versions of what was at work.
     """
@@ -43,19 +42,16 @@ class Sidecar(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    job: Literal["text-to-video"] = "text-to-video"
     file: str
     sha256: str
-    request: TextToVideoRequest
     model: str
     machine: Machine
-    writing: Writing
     weights: dict[str, str]
     stages: dict[str, dict[str, JsonValue]]
     packages: dict[str, str]
 
     def check_weights(self, present: dict[str, str]) -> None:
-        """Refuse a cast with other weights than those that made the clip.
+        """Refuse a cast with other weights than those that made the file.
 
         Raises:
             ValueError: it says of which models the weights differ.
@@ -70,28 +66,83 @@ class Sidecar(BaseModel):
             )
 
 
-def describe(video: GeneratedVideo, file: str, sha256: str, writing: Writing) -> Sidecar:
-    """The sidecar of a clip that was written."""
+class Sidecar(_Made):
+    """What is kept of a clip besides its pixels.
+
+    Args:
+        request: with every field filled in.
+        sound: the request of its sound, likewise; None: it has none.
+    """
+
+    job: Literal["text-to-video"] = "text-to-video"
+    request: TextToVideoRequest
+    sound: ScoreRequest | None = None
+    writing: Writing
+
+
+class ScoreSidecar(_Made):
+    """What is kept of a film that got a sound.
+
+    Args:
+        request: with every field filled in.
+        film: name of the film that it was made of.
+        film_sha256: of that film.
+    """
+
+    job: Literal["score"] = "score"
+    request: ScoreRequest
+    film: str
+    film_sha256: str
+
+
+SidecarT = TypeVar("SidecarT", Sidecar, ScoreSidecar)
+
+
+def describe(
+    video: GeneratedVideo, file: str, sha256: str, writing: Writing, scored: ScoredFilm | None
+) -> Sidecar:
+    """The sidecar of a clip that was written, and of its sound if it has one."""
+    weights, stages = dict(video.weights), {name: dict(stage) for name, stage in video.stages.items()}
+    if scored is not None:
+        weights |= scored.weights
+        stages |= {name: dict(stage) for name, stage in scored.stages.items()}
     return Sidecar(
         file=file,
         sha256=sha256,
         request=video.request,
+        sound=None if scored is None else scored.request,
         model=video.model,
         machine=video.machine,
         writing=writing,
-        weights=dict(video.weights),
-        stages={name: dict(stage) for name, stage in video.stages.items()},
+        weights=weights,
+        stages=stages,
         packages=package_versions(),
     )
 
 
-def read_sidecar(path: Path) -> Sidecar:
-    """Read a sidecar.
+def describe_scored(scored: ScoredFilm, file: str, sha256: str, film: str, film_sha256: str) -> ScoreSidecar:
+    """The sidecar of a film that got a sound."""
+    return ScoreSidecar(
+        file=file,
+        sha256=sha256,
+        request=scored.request,
+        film=film,
+        film_sha256=film_sha256,
+        model=scored.model,
+        machine=scored.machine,
+        weights=dict(scored.weights),
+        stages={name: dict(stage) for name, stage in scored.stages.items()},
+        packages=package_versions(),
+    )
+
+
+def read_sidecar(path: Path, kind: type[SidecarT]) -> SidecarT:
+    """Read the sidecar of one kind of result.
 
     Raises:
-        ValueError: it cannot be read, or is no sidecar of this version.
+        ValueError: it cannot be read, or is no sidecar of this kind and version.
     """
     try:
-        return Sidecar.model_validate(read_json(path))
+        return kind.model_validate(read_json(path))
     except ValidationError as error:
         raise ValueError(f"{path} is not a sidecar of this version: {first_sentence(error)}") from error

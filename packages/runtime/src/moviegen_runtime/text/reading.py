@@ -57,8 +57,8 @@ def check_length(count: int, most: int, encoder: str) -> None:
     """
     if count > most:
         raise ValueError(
-            f"the prompt has {count} tokens with its frame rate, and the text encoder {encoder} reads at "
-            f"most {most}; shorten it"
+            f"the prompt has {count} tokens with what is said around it, and the text encoder {encoder} "
+            f"reads at most {most}; shorten it"
         )
 
 
