@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import moviegen_audio
 import moviegen_dit
 import moviegen_tae
 import numpy as np
@@ -66,6 +68,44 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     moviegen_tae.save(tae, folder / "tae")
     moviegen_dit.save(dit, folder / "dit")
     (folder / "cast.json").write_text(json.dumps({"defaults": TINY_DEFAULTS}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sound_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder, with models of sound."""
+    folder = tmp_path_factory.mktemp("sound") / "tiny"
+    shutil.copytree(tiny_model, folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        codec = moviegen_audio.AudioCodec(
+            moviegen_audio.AudioCodecConfig(
+                sample_rate=16_000,
+                rates=(4, 4, 5, 8),
+                encoder_width=2,
+                decoder_width=16,
+                hidden_width=8,
+                latent_channels=4,
+            )
+        )
+        dit = moviegen_audio.AudioDiT(
+            moviegen_audio.AudioDiTConfig(
+                width=16,
+                layers=1,
+                heads=2,
+                mlp_width=32,
+                text_encoder=moviegen_dit.TextEncoderSpec(name="minilm", width=384),
+                video_width=12,
+                sight=moviegen_audio.SightConfig(side=16, channels=(4, 8)),
+                latent_channels=4,
+            )
+        )
+        random_weights(dit, 0.3)
+    moviegen_audio.save_codec(codec, folder / "audio" / "codec")
+    moviegen_audio.save_dit(dit, folder / "audio" / "dit")
+    sound = {"steps": 2, "guidance": 2.0, "method": "euler", "segment": 1.0, "context": 0.2}
+    settings = {"defaults": TINY_DEFAULTS | {"steps": 1}, "sound": sound}
+    (folder / "cast.json").write_text(json.dumps(settings))
     return folder
 
 

@@ -10,14 +10,19 @@ import sys
 import pytest
 from moviegen_runtime.cli import Command, main, parse
 from moviegen_runtime.cli.generate import Generate
-from moviegen_runtime.requests import TextToVideoRequest
+from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
 
 OPTIONS_OF_GENERATE = {
     *("--help", "--output", "--from-sidecar", "--model", "--seed", "--num-samples", "--frames", "--size"),
     *("--fps", "--steps", "--guidance", "--schedule", "--method", "--device", "--dtype", "--format"),
     *("--contact-sheet", "--display-scale", "--overwrite"),
     *("--rewrite", "--rewrite-model", "--rewrite-key-env", "--embeddings"),
-    *("--guidance-interval", "--reuse"),
+    *("--guidance-interval", "--reuse", "--no-audio"),
+}
+OPTIONS_OF_SCORE = {
+    *("--help", "--output", "--prompt", "--music", "--from-sidecar", "--model", "--seed", "--steps"),
+    *("--guidance", "--method", "--segment", "--context", "--loudness", "--plot", "--device", "--dtype"),
+    "--overwrite",
 }
 
 
@@ -37,6 +42,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         ["--help"],
         ["generate", "--help"],
+        ["score", "--help"],
         ["reconstruct", "--help"],
         ["train", "--help"],
         ["data", "--help"],
@@ -50,16 +56,39 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_options_of_generate_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "options"), [("generate", OPTIONS_OF_GENERATE), ("score", OPTIONS_OF_SCORE)]
+)
+def test_the_options_stay_as_they_are(
+    capsys: pytest.CaptureFixture[str], command: str, options: set[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main(["generate", "--help"])
-    assert set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) == OPTIONS_OF_GENERATE
+        main([command, "--help"])
+    assert set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) == options
 
 
 def test_every_setting_of_a_request_is_an_option() -> None:
-    fields = set(TextToVideoRequest.model_fields) - {"prompt", "rewriting"}
-    fields = {f"--{name.replace('_', '-')}" for name in fields}
-    assert fields <= OPTIONS_OF_GENERATE
+    for request, positional, options in (
+        (TextToVideoRequest, {"prompt", "rewriting"}, OPTIONS_OF_GENERATE),
+        (ScoreRequest, set(), OPTIONS_OF_SCORE),
+    ):
+        fields = {f"--{name.replace('_', '-')}" for name in set(request.model_fields) - positional}
+        assert fields <= options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["score", "a.mp4", "-o", "b.avi"], "'b.avi' must end in .mp4"),
+        (["score", "a.mp4", "-o", "b.mp4", "--loudness", "3"], "loudness should be less than or equal to 0"),
+        (["generate", "--from-sidecar", "a.json", "-o", "b.mp4", "--no-audio"], "leave out --no-audio"),
+    ],
+)
+def test_what_needs_no_model_is_refused_without_loading_one(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert result.stdout == "[]\n"
 
 
 def test_arguments_are_parsed() -> None:

@@ -31,10 +31,10 @@ def generate(tiny_model: Path) -> Generate:
 
 
 class Generate:
-    """Runs the command with the tiny model."""
+    """Runs the command with the tiny model; test_cli_generate_sound.py is about sound."""
 
     def __init__(self, model: Path) -> None:
-        self.options = ["--model", str(model)]
+        self.options = ["--model", str(model), "--no-audio"]
 
     def __call__(self, *arguments: str) -> None:
         main(["generate", *arguments, *self.options])
@@ -158,6 +158,7 @@ def test_existing_files_are_kept_unless_told_otherwise(
         (["a", "-o", "a.png", "--contact-sheet", "a.png"], "two outputs would be written to a.png"),
         (["--from-sidecar", "a.json", "-o", "b.mp4", "--steps", "3"], "leave out --steps"),
         (["a", "--from-sidecar", "a.json", "-o", "b.mp4"], "leave out the prompt"),
+        (["--from-sidecar", "a.json", "-o", "b.mp4", "--no-audio"], "leave out --no-audio"),
         (["--from-sidecar", "a.json", "-o", "b.mp4"], "cannot read a.json: No such file or directory"),
     ],
 )
@@ -264,6 +265,7 @@ def test_an_interrupt_stops_soon_and_leaves_nothing_behind(tiny_model: Path) -> 
         "main()\n"
     )
     arguments = ["generate", PROMPT, "-o", "bus.mp4", "--steps", "1000", "--num-samples", "40"]
+    arguments += ["--no-audio"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments, "--model", str(tiny_model)],
         stdout=subprocess.PIPE,

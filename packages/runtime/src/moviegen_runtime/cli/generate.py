@@ -22,6 +22,7 @@ from moviegen_runtime.cli.options import (
 )
 from moviegen_runtime.media.formats import check_format
 from moviegen_runtime.pipelines.outputs import check_outputs, sample_paths, sidecar_path
+from moviegen_runtime.pipelines.settings import MINIATURE
 from moviegen_runtime.pipelines.sidecar import Sidecar, read_sidecar
 from moviegen_runtime.requests import MAX_SEED, MethodName, ScheduleName, ScoreRequest, TextToVideoRequest
 from moviegen_runtime.results import DtypeName, GeneratedVideo, Progress, ProgressCallback
@@ -179,7 +180,9 @@ class Generate:
         show(Progress("writing", 0, 1))
         sidecars = save_all(
             videos,
-            scorings=[sound and partial(cast.score, sound, on_progress=show) for sound in sounds],
+            scorings=[
+                None if sound is None else partial(cast.score, sound, on_progress=show) for sound in sounds
+            ],
             display_scale=original.writing.display_scale if original else self.display_scale,
             contact_sheet_path=self.contact_sheet,
         )
@@ -265,7 +268,7 @@ class Generate:
         check_outputs(outputs, overwrite=self.overwrite)
 
     def _load(self, original: Sidecar | None, path: Path) -> Cast:
-        from moviegen_runtime.pipelines.cast import MINIATURE, load
+        from moviegen_runtime.pipelines.cast import load
 
         if original is None:
             audible = path.suffix == ".mp4" and not self.no_audio and self.frames != 1

@@ -19,6 +19,7 @@ from moviegen_runtime.cli.options import (
     without,
 )
 from moviegen_runtime.pipelines.outputs import check_outputs, file_hash, sidecar_path
+from moviegen_runtime.pipelines.settings import MINIATURE
 from moviegen_runtime.pipelines.sidecar import ScoreSidecar, read_sidecar
 from moviegen_runtime.requests import MAX_SEED, MethodName, ScoreRequest
 from moviegen_runtime.results import DtypeName, Progress, ScoredFilm
@@ -147,7 +148,7 @@ class Score:
         check_outputs(outputs, overwrite=self.overwrite)
 
     def _load(self, original: ScoreSidecar | None) -> Composer:
-        from moviegen_runtime.pipelines.composer import MINIATURE, load_composer
+        from moviegen_runtime.pipelines.composer import load_composer
 
         if original is None:
             return load_composer(

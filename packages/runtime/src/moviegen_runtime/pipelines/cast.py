@@ -14,10 +14,10 @@ from moviegen_core import weights_hash
 from moviegen_dit import VideoDiT
 from moviegen_tae import TAE
 
-from moviegen_runtime.pipelines.composer import MINIATURE, Composer, audio_folders, composer_of
+from moviegen_runtime.pipelines.composer import Composer, audio_folders, composer_of
 from moviegen_runtime.pipelines.device import usable_device
 from moviegen_runtime.pipelines.encoders import cast_encoder
-from moviegen_runtime.pipelines.settings import CastSettings, folder_settings, miniature_settings
+from moviegen_runtime.pipelines.settings import MINIATURE, CastSettings, folder_settings, miniature_settings
 from moviegen_runtime.pipelines.text_to_video import generate_videos
 from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
 from moviegen_runtime.results import DtypeName, GeneratedVideo, Machine, ProgressCallback, ScoredFilm
@@ -131,6 +131,14 @@ def load(
     weights |= {encoder.name: encoder.weights_hash for encoder in encoders}
     torch_dtype: torch.dtype = getattr(torch, dtype)
     audio = audio_folders(model) if with_sound else None
+    composer = audio and composer_of(
+        audio,
+        model,
+        machine,
+        settings,
+        loaded={encoder.name: encoder for encoder in encoders},
+        embeddings=embeddings,
+    )
     return Cast(
         model=str(model),
         machine=machine,
@@ -139,16 +147,7 @@ def load(
         dit=dit.to(machine.device, torch_dtype).requires_grad_(False),
         encoders=encoders,
         weights=weights,
-        composer=None
-        if audio is None
-        else composer_of(
-            audio,
-            model,
-            machine,
-            settings,
-            loaded={encoder.name: encoder for encoder in encoders},
-            embeddings=embeddings,
-        ),
+        composer=composer,
     )
 
 

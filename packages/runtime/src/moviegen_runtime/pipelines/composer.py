@@ -16,14 +16,12 @@ from pydantic import JsonValue, ValidationError
 from moviegen_runtime.pipelines.device import usable_device
 from moviegen_runtime.pipelines.encoders import cast_encoder
 from moviegen_runtime.pipelines.score import Composing, SoundCast, score
-from moviegen_runtime.pipelines.settings import CastSettings, folder_settings
+from moviegen_runtime.pipelines.settings import MINIATURE, CastSettings, folder_settings, miniature_settings
 from moviegen_runtime.requests import ScoreRequest, ScoreSettings
 from moviegen_runtime.results import DtypeName, Machine, ProgressCallback, Scored, ScoredFilm
 from moviegen_runtime.text import FrozenTextEncoder
 from moviegen_runtime.validation import first_sentence
 
-MINIATURE = "miniature"
-"""The cast whose weights come with the packages."""
 AUDIO = "audio"
 """Folder of a model folder with the models of sound: `codec` and `dit`."""
 
@@ -160,7 +158,8 @@ def load_composer(model: Path | str, *, device: str = "auto", dtype: DtypeName =
         raise ValueError(
             f"{model} has no models of sound: it must hold the folders {AUDIO}/codec and {AUDIO}/dit"
         )
-    return composer_of(folders, model, machine, folder_settings(Path(model)))
+    settings = miniature_settings() if str(model) == MINIATURE else folder_settings(Path(model))
+    return composer_of(folders, model, machine, settings)
 
 
 def audio_folders(model: Path | str) -> tuple[Path, Path] | None:
@@ -170,7 +169,7 @@ def audio_folders(model: Path | str) -> tuple[Path, Path] | None:
         ValueError: it has one of them only.
     """
     folder = Path(model) / AUDIO
-    if not folder.is_dir():
+    if str(model) == MINIATURE or not folder.is_dir():
         return None
     for part in ("codec", "dit"):
         if not (folder / part).is_dir():
@@ -198,7 +197,8 @@ def composer_of(
     """
     codec_folder, dit_folder = folders
     codec, dit = moviegen_audio.load_codec(codec_folder), moviegen_audio.load_dit(dit_folder)
-    if dit.sight is None:
+    sight = dit.sight
+    if sight is None:
         raise ValueError(
             f"the transformer in {dit_folder} reads features of pictures that another model makes: give both "
             "to moviegen_runtime.pipelines.score.score, as a SoundCast"
@@ -212,7 +212,7 @@ def composer_of(
         model=str(model),
         machine=machine,
         defaults=settings.sound,
-        models=SoundCast(codec, dit, text, dit.sight),
+        models=SoundCast(codec, dit, text, sight),
         weights={
             "audio-codec": weights_hash(codec_folder),
             "audio-dit": weights_hash(dit_folder),

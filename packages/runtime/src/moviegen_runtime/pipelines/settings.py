@@ -19,6 +19,8 @@ from moviegen_runtime.requests import (
 )
 from moviegen_runtime.validation import first_sentence, read_json
 
+MINIATURE = "miniature"
+"""The cast whose weights come with the packages."""
 SETTINGS_FILE = "cast.json"
 
 
