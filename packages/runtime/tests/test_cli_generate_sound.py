@@ -108,12 +108,13 @@ def test_a_cast_without_models_of_sound_says_so_in_a_line(
 
 
 def test_a_prompt_that_no_caption_of_sound_holds_is_told_before_a_clip_is_made(
-    tiny_sound_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_sound_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    long = "bus " * 100  # the clip's encoder could read it, the template of captions needs room too
-    with monkeypatch.context() as patched, pytest.raises(SystemExit) as caught:
+    long = "bus " * 100  # the clip's encoder can read it; the template of captions needs room too
+    with pytest.MonkeyPatch.context() as patched:
         patched.delattr("moviegen_runtime.pipelines.text_to_video.integrate")
-        main(["generate", long, "-o", "bus.mp4", "--model", str(tiny_sound_model)])
+        with pytest.raises(SystemExit) as caught:
+            main(["generate", long, "-o", "bus.mp4", "--model", str(tiny_sound_model)])
     assert caught.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("moviegen: no sound can be made of this: the prompt has ")
@@ -132,6 +133,6 @@ def test_in_python_a_clip_is_saved_with_a_sound_of_any_text(tiny_sound_model: Pa
     assert samples("bus.mp4") is not None
     main(["generate", "--from-sidecar", "bus.json", "-o", "again.mp4"])
     assert Path("again.mp4").read_bytes() == Path("bus.mp4").read_bytes()
-    with pytest.raises(ValueError, match=r"only an mp4 holds sound, not bus\.gif"):
-        save(video, "bus.gif", scoring=scoring)
-    assert not Path("bus.gif").exists()
+    with pytest.raises(ValueError, match=r"only an mp4 holds sound, not clip\.gif"):
+        save(video, "clip.gif", scoring=scoring)
+    assert not Path("clip.gif").exists()

@@ -172,6 +172,16 @@ def test_what_the_models_cannot_do_is_told_in_a_sentence(
     assert names() == ["film.mp4"]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_heard_too(film: str, tiny_sound_model: Path, dtype: str) -> None:
+    model = ["--model", str(tiny_sound_model), "--device", "cpu"]
+    main(["score", film, "-o", "half.mp4", "--prompt", "rain", "--dtype", dtype, *model])
+    sidecar = json.loads(Path("half.json").read_text())
+    assert sidecar["machine"]["dtype"] == dtype
+    with av.open("half.mp4") as container:
+        assert np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)]).std() > 1e-3
+
+
 def test_missing_models_are_told_in_a_sentence(
     film: str, tiny_model: Path, tiny_sound_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
