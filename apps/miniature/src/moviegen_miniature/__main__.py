@@ -12,6 +12,7 @@ from moviegen_miniature.judge_commands import Gallery, JudgeModel, JudgeTrain, R
 from moviegen_miniature.sampling.command import SamplingStudy
 from moviegen_miniature.scaling import Scaling
 from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
+from moviegen_miniature.sound.judge_command import SoundJudge
 from moviegen_miniature.upsampler_figures import UpsamplerFigures
 
 Command = (
@@ -26,6 +27,7 @@ Command = (
     | Scaling
     | SoundCheck
     | SoundFilms
+    | SoundJudge
     | UpsamplerFigures
 )
 _COMMANDS: dict[str, Callable[..., Command]] = {
@@ -40,6 +42,7 @@ _COMMANDS: dict[str, Callable[..., Command]] = {
     "scaling": Scaling,
     "sound-check": SoundCheck,
     "sound-films": SoundFilms,
+    "sound-judge": SoundJudge,
     "upsampler-figures": UpsamplerFigures,
 }
 

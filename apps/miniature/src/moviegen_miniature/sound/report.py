@@ -38,18 +38,37 @@ class Listened:
         take: what was to be heard.
         onsets: when something began, in seconds, ends left out.
         events: those of the take that count.
-        sounds: the class heard at each of these events' matched onset; None: no onset is near.
+        heard: the class heard at each onset; empty if nobody tells classes.
     """
 
     take: Take
     onsets: Times
     events: tuple[Event, ...]
-    sounds: tuple[str | None, ...]
+    heard: tuple[str, ...] = ()
 
     @property
     def pair(self) -> Pair:
         """Onsets, and the times of the events."""
         return self.onsets, np.array([event.seconds for event in self.events])
+
+    @property
+    def sounds(self) -> tuple[str | None, ...]:
+        """The class heard at the onset that is nearest to each event; None: none is within the tolerance."""
+        near: list[str | None] = []
+        for event in self.events:
+            apart = np.abs(self.onsets - event.seconds)
+            is_heard = bool(self.heard) and apart.min() <= TOLERANCE
+            near.append(self.heard[int(apart.argmin())] if is_heard else None)
+        return tuple(near)
+
+    def mostly_of(self, take_events: Sequence[Event]) -> bool:
+        """Whether more than half of what begins, and something, is a sound of some events, at any time."""
+        asked = {event.sound for event in take_events}
+        return 2 * sum(sound in asked for sound in self.heard) > len(self.heard)
+
+    def all_of(self, take_events: Sequence[Event]) -> bool:
+        """Whether every sound of some events begins at some time."""
+        return {event.sound for event in take_events} <= set(self.heard)
 
 
 def listen(
@@ -66,13 +85,8 @@ def listen(
     seconds = take.scene.seconds
     found = inner(onsets(samples, rate), seconds)
     asked = tuple(event for event in events(take.scene) if len(inner([event.seconds], seconds)))
-    sounds: list[str | None] = [None] * len(asked)
-    if classes is not None and len(found):
-        nearest = [float(found[np.abs(found - event.seconds).argmin()]) for event in asked]
-        for place, (event, moment) in enumerate(zip(asked, nearest, strict=True)):
-            if abs(moment - event.seconds) <= TOLERANCE:
-                sounds[place] = classes.heard(samples, rate, [moment])[0]
-    return Listened(take, found, asked, tuple(sounds))
+    heard = () if classes is None else tuple(classes.heard(samples, rate, found))
+    return Listened(take, found, asked, heard)
 
 
 def listen_to_truth(
@@ -114,8 +128,10 @@ def table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
     """A line for each named list of clips: F1, its 95 % interval and its value by chance, and the rest.
 
     "At random": as many onsets, anywhere in their clip. "Of other clips": the events of other clips. The
-    median error of each frame rate is in milliseconds. "Class": of the events that have an onset.
-    "Quiet": clips in which nothing happens and no onset is heard.
+    median error of each frame rate is in milliseconds. "Class": of the events that have an onset. "Class of
+    clip": of the clips in which something is to be heard, those in which more than half of what begins is
+    such a sound; "all sounds": those in which each such sound begins. "Quiet": clips in which nothing happens
+    and no onset is heard.
 
     Raises:
         ValueError: a list has fewer than two clips.
@@ -130,6 +146,8 @@ def table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
         "of other clips",
         "median error, ms",
         "class",
+        "class of clip",
+        "all sounds",
         "quiet",
     )
     return _text([head, *(_cells(name, heard) for name, heard in rows)])
@@ -163,6 +181,7 @@ def _cells(name: str, heard: Sequence[Listened]) -> tuple[str, ...]:
         if told is not None
     ]
     still = [clip for clip in heard if not events(clip.take.scene)]
+    loud = [clip for clip in heard if clip.events]
     return (
         name,
         str(len(heard)),
@@ -173,6 +192,8 @@ def _cells(name: str, heard: Sequence[Listened]) -> tuple[str, ...]:
         f"{agreement(shuffled(pairs)).f1:.3f}",
         _errors(heard),
         _percent(sum(told == true for told, true in named), len(named)),
+        _percent(sum(clip.mostly_of(clip.events) for clip in loud), len(loud)),
+        _percent(sum(clip.all_of(clip.events) for clip in loud), len(loud)),
         f"{sum(not len(clip.onsets) for clip in still)} of {len(still)}",
     )
 

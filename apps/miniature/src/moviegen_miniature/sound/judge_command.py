@@ -1,0 +1,79 @@
+"""`python -m moviegen_miniature sound-judge`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from moviegen_miniature.commands import open_cached, say
+
+if TYPE_CHECKING:
+    from moviegen_miniature.sound.trials import SoundSampling
+
+
+@dataclass(frozen=True)
+class SoundJudge:
+    """Print what sound models show: the judges' validation, the codec, sounds of pictures and captions."""
+
+    model: str = "miniature"
+    """The sound models: "miniature", or a folder that holds the folders codec and dit."""
+    num_clips: int = 200
+    """Clips, or prompts, of each kind; none with music."""
+    split: Literal["seen", "held_out"] = "held_out"
+    """Combinations of actor, motion and set that training saw, or those it never saw."""
+    seconds: float = 4.0
+    """Length of a clip."""
+    seeds: tuple[int, ...] = (0,)
+    """Trials; each makes every sound once, with noise of its own. Goals take the first."""
+    steps: int = 16
+    """Steps of the solver."""
+    guidance: float = 3.0
+    """Scale of the guidance."""
+    method: Literal["euler", "midpoint", "heun"] = "euler"
+    """Solver; all but the first ask the transformer twice a step."""
+    batch: int = 10
+    """Sounds that go through the transformer together."""
+    quick: bool = False
+    """Only see that it runs: 6 clips of each kind, 2 steps. Its figures say nothing."""
+    cache: Path | None = None
+    """Folder of the sprites."""
+
+    def run(self) -> None:
+        """Measure, and print the tables.
+
+        Raises:
+            ValueError: bad options, weights that are missing or damaged, or actors that were not fetched.
+        """
+        for name, least in (("num_clips", 2), ("steps", 1), ("batch", 1)):
+            if getattr(self, name) < least:
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} must be at least {least}, not {getattr(self, name)}")
+        if not self.seeds or min(self.seeds) < 0:
+            raise ValueError(f"--seeds must be whole numbers of at least 0, not {self.seeds}")
+        from moviegen_miniature.sound.classes import fit_class_judge
+        from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
+        from moviegen_miniature.sound.trials import SoundSampling, load_sound_cast
+
+        sampling = SoundSampling(
+            steps=2 if self.quick else self.steps,
+            guidance=self.guidance,
+            method=self.method,
+            batch=self.batch,
+        )
+        num_clips, seeds = (6, self.seeds[:1]) if self.quick else (self.num_clips, self.seeds)
+        plan = SoundPlan(num_clips, self.seconds, self.split, seeds, sampling)
+        sprites = open_cached(self.cache).sprites
+        cast = load_sound_cast(self.model)
+        say("the class judge is fitted")
+        evaluation = SoundEvaluation(fit_class_judge(100 if self.quick else 1000), plan, say)
+        evaluation.judges(cast.codec.sample_rate)
+        evaluation.codec(cast.codec)
+        evaluation.cast(cast, sprites)
+        print(f"{num_clips} clips of {self.seconds:g} s, {self.split}; {_told(sampling)}")
+        print()
+        print(evaluation)
+
+
+def _told(sampling: SoundSampling) -> str:
+    return f"{sampling.steps} steps of {sampling.method}, guidance {sampling.guidance:g}"

@@ -1,0 +1,203 @@
+"""What is put before the sound judges: sounds that a cast makes of pictures, of captions or of both, and
+sounds that a codec gives back.
+
+Legend: B sounds, C latent channels, T latent frames, N samples, F pictures, H rows, W columns, E width of
+their features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from moviegen_audio import (
+    AudioCodec,
+    AudioConditions,
+    FrameFeatures,
+    MelDistance,
+    load_codec,
+    load_dit,
+    sample,
+)
+from moviegen_core import AudioClip, AudioLatent
+from moviegen_dit import Method
+from moviegen_runtime.metrics import Frames, si_sdr
+from moviegen_runtime.pipelines.score import SoundCast
+from moviegen_runtime.text import text_encoder
+from numpy.typing import NDArray
+
+from moviegen_miniature.render import render
+from moviegen_miniature.sound.captions import sound_caption
+from moviegen_miniature.sound.soundtrack import Take, soundtrack
+from moviegen_miniature.sprites import Sprites
+
+_SEEDS_APART = 1_000_000  # noise seeds of two trials of the same clip never meet
+
+Sound = NDArray[np.float32]
+"""(1, N) within [-1, 1], at the rate of the codec."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """Pictures (F, H, W, 3) of 8 bits, and how many of them are shown a second."""
+
+    frames: Frames
+    fps: float
+
+
+@dataclass(frozen=True)
+class SoundSampling:
+    """How sounds are made.
+
+    Args:
+        seed: trial 0, 1, 2 ...; each gives every clip noise of its own.
+        steps: of the solver.
+        guidance: its scale.
+        method: solver; "midpoint" asks the transformer twice a step.
+        batch: sounds that go through the transformer together.
+    """
+
+    seed: int = 0
+    steps: int = 16
+    guidance: float = 3.0
+    method: Method = "euler"
+    batch: int = 10
+
+
+@dataclass(frozen=True)
+class SoundFidelity:
+    """How close a codec's sounds are to what it was given.
+
+    Args:
+        mel: distance of mel spectrograms of each sound (`MelDistance`).
+        si_sdr: of each sound, in dB.
+        sounds: what it gave back.
+    """
+
+    mel: Sequence[float]
+    si_sdr: Sequence[float]
+    sounds: Sequence[Sound]
+
+
+def load_sound_cast(model: str) -> SoundCast:
+    """Codec, audio transformer and its text encoder, of a shipped name or of a folder with `codec` and `dit`.
+
+    Raises:
+        ValueError: weights are missing or damaged, or the models do not fit each other.
+    """
+    folder = Path(model)
+    codec, dit = (
+        (load_codec(folder / "codec"), load_dit(folder / "dit"))
+        if folder.is_dir()
+        else (load_codec(model), load_dit(model))
+    )
+    if dit.sight is None:
+        raise ValueError(
+            f"the audio transformer of {model} must have a network of its own that sees pictures"
+        )
+    return SoundCast(codec, dit, text_encoder(dit.config.text_encoder.name), dit.sight)
+
+
+def captions(takes: Sequence[Take]) -> list[str]:
+    """What is heard in each take, in words."""
+    return [sound_caption(take).text() for take in takes]
+
+
+def films(takes: Sequence[Take], sprites: Sprites) -> Callable[[int], Film]:
+    """What is seen in each take, by its place; rendered when it is asked for."""
+    return lambda place: Film(render(takes[place].scene, sprites).frames, takes[place].scene.fps)
+
+
+def made(
+    cast: SoundCast,
+    count: int,
+    seconds: float,
+    sampling: SoundSampling,
+    say: Callable[[str], None],
+    *,
+    film: Callable[[int], Film] | None = None,
+    words: Sequence[str] | None = None,
+) -> Iterator[Sound]:
+    """What a cast makes of films, of captions or of both, in their order.
+
+    Args:
+        count: of sounds.
+        seconds: how long each is to be.
+        film: what is seen, by the place of the sound; None: nothing.
+        words: captions; None: none.
+
+    Raises:
+        ValueError: neither films nor captions, or a caption that the text encoder cannot read.
+    """
+    for start in range(0, count, sampling.batch):
+        places = range(start, min(start + sampling.batch, count))
+        shown = None if film is None else [film(place) for place in places]
+        read = None if words is None else words[places.start : places.stop]
+        yield from _made(cast, seconds, sampling, places, shown, read)
+        say(f"{places.stop} of {count} sounds made")
+
+
+def codec_fidelity(codec: AudioCodec, takes: Sequence[Take], say: Callable[[str], None]) -> SoundFidelity:
+    """True soundtracks through a codec, compared with themselves."""
+    distance = MelDistance(codec.sample_rate)
+    mel, ratios, sounds = [], [], []
+    for place, take in enumerate(takes):
+        true = AudioClip(torch.from_numpy(soundtrack(take, rate=codec.sample_rate))[None], codec.sample_rate)
+        with torch.no_grad():
+            given = codec.decode(codec.encode(true)).samples
+            mel.append(float(distance(given, true.samples)))
+        ratios.append(float(si_sdr(given, true.samples)))
+        sounds.append(given[0].numpy())
+        if (place + 1) % 50 == 0:
+            say(f"{place + 1} of {len(takes)} soundtracks through the codec")
+    return SoundFidelity(mel, ratios, sounds)
+
+
+@torch.no_grad()
+def _made(
+    cast: SoundCast,
+    seconds: float,
+    sampling: SoundSampling,
+    places: range,
+    shown: Sequence[Film] | None,
+    words: Sequence[str] | None,
+) -> list[Sound]:
+    codec, rate = cast.codec, cast.dit.config.frame_rate
+    samples = round(seconds * codec.sample_rate)
+    frames = -(-samples // codec.hop)
+    noise = [
+        torch.randn(
+            codec.latent_channels,
+            frames,
+            generator=torch.Generator().manual_seed(sampling.seed * _SEEDS_APART + place),
+        )
+        for place in places
+    ]
+    told: AudioConditions = cast.dit.prepare(
+        frames,
+        text=None if words is None else cast.text.encode(words),
+        video=None if shown is None else _seen(cast, shown, frames, rate),
+    )
+    values = sample(
+        cast.dit,
+        told,
+        torch.stack(noise),
+        guidance=sampling.guidance,
+        steps=sampling.steps,
+        method=sampling.method,
+    )
+    clip = codec.decode(AudioLatent(values, codec.hop, samples, codec.sample_rate))
+    return [sound.numpy() for sound in clip.samples]
+
+
+def _seen(cast: SoundCast, shown: Sequence[Film], frames: int, rate: float) -> FrameFeatures:
+    """Features of what is seen at the middle of each latent frame of each film."""
+    values = []
+    for film in shown:
+        pixels_FHWC = torch.from_numpy(film.frames).float().div(127.5).sub(1)
+        features_FE = cast.sight.encode(pixels_FHWC.permute(0, 3, 1, 2))
+        values.append(FrameFeatures(features_FE[None], film.fps).resampled(frames, rate))
+    return FrameFeatures(torch.cat(values), rate)

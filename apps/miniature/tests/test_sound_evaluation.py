@@ -1,0 +1,187 @@
+"""Sound models before the judges: tiny ones of random weights, through the command itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from moviegen_audio import AudioCodec, AudioDiT, SightConfig, codec_preset, dit_preset, save_codec, save_dit
+from moviegen_miniature.fetch import SPRITES_FILE
+from moviegen_miniature.sound.classes import fit_class_judge
+from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
+from moviegen_miniature.sound.events import events
+from moviegen_miniature.sound.judge_command import SoundJudge
+from moviegen_miniature.sound.onsets import others
+from moviegen_miniature.sound.report import Listened
+from moviegen_miniature.sound.soundtrack import soundtrack
+from moviegen_miniature.sound.trials import (
+    Film,
+    SoundSampling,
+    captions,
+    codec_fidelity,
+    films,
+    load_sound_cast,
+    made,
+)
+from moviegen_miniature.sprites import Sprites, save_sprites
+from moviegen_runtime.pipelines.score import SoundCast
+
+
+def silent(line: str) -> None:
+    del line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Codec and transformer, tiny, of random weights that say something."""
+    place = tmp_path_factory.mktemp("sounds")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        codec = AudioCodec(
+            codec_preset("miniature").model_copy(
+                update={"encoder_width": 2, "decoder_width": 16, "hidden_width": 8, "latent_channels": 4}
+            )
+        )
+        dit = AudioDiT(
+            dit_preset("miniature").model_copy(
+                update={
+                    "width": 16,
+                    "layers": 1,
+                    "heads": 2,
+                    "mlp_width": 32,
+                    "video_width": 8,
+                    "latent_channels": 4,
+                    "sight": SightConfig(side=64, channels=(4, 4)),
+                }
+            )
+        )
+        for values in dit.parameters():
+            torch.nn.init.normal_(values, std=0.2)
+    save_codec(codec, place / "codec")
+    save_dit(dit, place / "dit")
+    return place
+
+
+@pytest.fixture(scope="module")
+def sound_cast(folder: Path) -> SoundCast:
+    return load_sound_cast(str(folder))
+
+
+def test_everything_is_measured_in_one_run(
+    folder: Path, sprites: Sprites, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_sprites(sprites, tmp_path / SPRITES_FILE)
+    SoundJudge(str(folder), seconds=2.0, quick=True, cache=tmp_path).run()
+    printed = capsys.readouterr().out
+    rows = [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("|")]
+    for name in (
+        "true soundtracks",
+        "codec, true soundtracks",
+        "pictures, seed 0",
+        "pictures and captions, seed 0",
+        "captions, pictures of other clips, seed 0",
+        "captions alone, seed 0",
+    ):
+        assert rows.count(name) == 2  # in both tables of the judges
+    assert "onset judge, true soundtracks: F1" in rows
+    assert "pictures: F1 with events of other clips" in rows
+    assert "weights of both in float16" in rows
+    assert printed.startswith("6 clips of 2 s, held_out; 2 steps of euler, guidance 3")
+
+
+def test_takes_with_events_are_the_first_that_have_some() -> None:
+    plan = SoundPlan(8)
+    named = plan.takes_with_events()
+    assert len(named) == 8
+    assert all(events(take.scene) for take in named)
+    assert not any(take.music for take in [*plan.takes(), *named])
+    assert [take for take in plan.takes() if events(take.scene)] == named[: len(named)][
+        : sum(bool(events(take.scene)) for take in plan.takes())
+    ]
+    with pytest.raises(ValueError, match="seconds must be from 2"):
+        SoundPlan(8, seconds=1.0)
+
+
+def test_a_sound_depends_on_its_film_caption_and_seed_and_not_on_the_batch(
+    sound_cast: SoundCast, sprites: Sprites
+) -> None:
+    takes = SoundPlan(3, 2.0).takes_with_events()
+    seen, read = films(takes, sprites), captions(takes)
+
+    def sounds(seed: int = 0, batch: int = 3, *, swap: bool = False, mute: bool = False) -> np.ndarray:
+        sampling = SoundSampling(seed, steps=2, guidance=2.0, batch=batch)
+        order = others(3) if swap else [0, 1, 2]
+        words = None if mute else read
+        found = made(sound_cast, 3, 2.0, sampling, silent, film=lambda i: seen(order[i]), words=words)
+        return np.stack(list(found))
+
+    whole = sounds()
+    assert whole.shape == (3, 1, 32_000)
+    np.testing.assert_allclose(sounds(batch=2), whole, atol=1e-5)
+    for other in (sounds(seed=1), sounds(swap=True), sounds(mute=True)):
+        assert (np.abs(other - whole).max((1, 2)) > 1e-4).all()
+
+
+def test_pictures_are_seen_at_their_own_times(sound_cast: SoundCast) -> None:
+    """The same film at another rate, each picture shown as often as it must be, gives the same sound."""
+    rng = np.random.default_rng(0)
+    slow = Film(rng.integers(0, 256, (16, 64, 64, 3), dtype=np.uint8), 8.0)
+    fast = Film(slow.frames.repeat(3, 0), 24.0)
+    one, other = (
+        next(made(sound_cast, 1, 2.0, SoundSampling(steps=1), silent, film=lambda _, film=film: film))
+        for film in (slow, fast)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_true_soundtracks_reach_what_is_asked_and_those_of_others_do_not() -> None:
+    plan = SoundPlan(24, 3.0)
+    evaluation = SoundEvaluation(fit_class_judge(250), plan, silent)
+    evaluation.judges(16_000)
+    assert all(goal.reached for goal in evaluation.goals)
+    (_, heard) = evaluation.rows[0]
+    loud = [clip for clip in heard if clip.events]
+    wrong = [clip.mostly_of(loud[other].events) for clip, other in zip(loud, others(len(loud)), strict=True)]
+    assert np.mean(wrong) < 0.5
+    assert all(clip.all_of(clip.events) for clip in loud)
+
+
+def test_classes_of_a_clip_by_hand() -> None:
+    take = next(
+        take for take in SoundPlan(50).takes_with_events() if take.scene.lead.motion in ("left", "right")
+    )
+    asked = events(take.scene)
+    names = [event.sound for event in asked]
+    times = np.array([event.seconds for event in asked])
+
+    def clip(*heard: str) -> Listened:
+        return Listened(take, np.resize(times, len(heard)), asked, heard)
+
+    assert clip(*names).mostly_of(asked)
+    assert clip(*names).all_of(asked)
+    assert clip(*names).sounds == tuple(names)
+    assert not clip().mostly_of(asked)
+    assert not clip("boing", "chime").mostly_of(asked)
+    assert not clip(names[0], "boing").mostly_of(asked)
+    assert clip(names[0], names[0], "boing").mostly_of(asked)
+    assert not clip(names[0]).all_of(asked)
+
+
+def test_a_codec_is_compared_with_what_it_was_given(sound_cast: SoundCast) -> None:
+    takes = SoundPlan(2, 2.0).takes()
+    result = codec_fidelity(sound_cast.codec, takes, silent)
+    assert [sound.shape for sound in result.sounds] == [(1, 32_000)] * 2
+    assert all(distance > 0 for distance in result.mel)
+    assert all(ratio < 0 for ratio in result.si_sdr)
+    assert soundtrack(takes[0], rate=16_000).shape == result.sounds[0].shape
+
+
+def test_bad_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--num-clips must be at least 2"):
+        SoundJudge(num_clips=1).run()
+    with pytest.raises(ValueError, match="--seeds must be whole numbers"):
+        SoundJudge(seeds=(-1,)).run()
+    with pytest.raises(ValueError, match="codec"):
+        load_sound_cast(str(tmp_path))
