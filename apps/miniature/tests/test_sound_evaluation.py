@@ -9,12 +9,15 @@ import pytest
 import torch
 from moviegen_audio import AudioCodec, AudioDiT, SightConfig, codec_preset, dit_preset, save_codec, save_dit
 from moviegen_miniature.fetch import SPRITES_FILE
+from moviegen_miniature.sound import classes, trials
 from moviegen_miniature.sound.classes import fit_class_judge
 from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
 from moviegen_miniature.sound.events import events
 from moviegen_miniature.sound.judge_command import SoundJudge
 from moviegen_miniature.sound.onsets import others
 from moviegen_miniature.sound.report import Listened
+from moviegen_miniature.sound.sampling_command import SoundSamplingStudy
+from moviegen_miniature.sound.sampling_study import settings
 from moviegen_miniature.sound.soundtrack import soundtrack
 from moviegen_miniature.sound.trials import (
     Film,
@@ -26,6 +29,8 @@ from moviegen_miniature.sound.trials import (
     made,
 )
 from moviegen_miniature.sprites import Sprites, save_sprites
+from moviegen_runtime.media.motion import MotionChanges
+from moviegen_runtime.media.onsets import Times
 from moviegen_runtime.pipelines.score import SoundCast
 
 
@@ -167,6 +172,65 @@ def test_classes_of_a_clip_by_hand() -> None:
     assert not clip(names[0], "boing").mostly_of(asked)
     assert clip(names[0], names[0], "boing").mostly_of(asked)
     assert not clip(names[0]).all_of(asked)
+
+
+def test_the_true_soundtrack_ranks_first(sprites: Sprites) -> None:
+    evaluation = SoundEvaluation(fit_class_judge(20), SoundPlan(24, 4.0), silent)
+    evaluation.ranking(sprites)
+    above, first = evaluation.goals
+    assert above.reached
+    assert above.measured.value > first.measured.value > 50
+
+
+def test_the_draw_that_is_most_in_time_is_kept(
+    sound_cast: SoundCast, sprites: Sprites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = SoundPlan(2, 2.0).takes_with_events()
+    film = films(takes, sprites)
+    seen: list[float] = []
+
+    def liked(changes: MotionChanges, heard: Times, begin: float, end: float) -> float:
+        del changes, heard
+        assert (begin, end) == (0.0, 2.0)
+        seen.append(float(len(seen) % 3 == 0))  # the first draw of each
+        return seen[-1]
+
+    monkeypatch.setattr(trials, "synchrony", liked)
+    best = list(made(sound_cast, 2, 2.0, SoundSampling(steps=1, candidates=3), silent, film=film))
+    one = list(made(sound_cast, 2, 2.0, SoundSampling(steps=1), silent, film=film))
+    assert len(seen) == 6
+    np.testing.assert_allclose(np.stack(best), np.stack(one), atol=1e-5)
+
+
+def test_ways_to_sample_are_listed_once_and_compared(
+    folder: Path,
+    sprites: Sprites,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(classes, "fit_class_judge", lambda: fit_class_judge(20))  # the whole takes a minute
+    usual = SoundSampling(steps=16)
+    listed = settings(usual, (8, 16, 32, 64), ("euler", "midpoint"), (1.0, 2.0, 3.0, 5.0), (1, 4))
+    assert len(listed) == 8 + 3 + 1
+    assert listed.count(usual) == 1
+    save_sprites(sprites, tmp_path / SPRITES_FILE)
+    SoundSamplingStudy(
+        str(folder),
+        num_clips=2,
+        seconds=2.0,
+        steps=(1,),
+        methods=("euler",),
+        guidances=(2.0,),
+        candidates=(2,),
+        usual_steps=1,
+        cache=tmp_path,
+    ).run()
+    lines = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:5]] for line in lines if line.startswith("|")]
+    assert cells[2:] == [["euler", "1", "3", "1"], ["euler", "1", "2", "1"], ["euler", "1", "3", "2"]]
+    with pytest.raises(ValueError, match="--num-clips must be at least 2"):
+        SoundSamplingStudy(num_clips=1).run()
 
 
 def test_a_codec_is_compared_with_what_it_was_given(sound_cast: SoundCast) -> None:

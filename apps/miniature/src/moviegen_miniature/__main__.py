@@ -13,6 +13,7 @@ from moviegen_miniature.sampling.command import SamplingStudy
 from moviegen_miniature.scaling import Scaling
 from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
 from moviegen_miniature.sound.judge_command import SoundJudge
+from moviegen_miniature.sound.sampling_command import SoundSamplingStudy
 from moviegen_miniature.upsampler_figures import UpsamplerFigures
 
 Command = (
@@ -28,6 +29,7 @@ Command = (
     | SoundCheck
     | SoundFilms
     | SoundJudge
+    | SoundSamplingStudy
     | UpsamplerFigures
 )
 _COMMANDS: dict[str, Callable[..., Command]] = {
@@ -43,6 +45,7 @@ _COMMANDS: dict[str, Callable[..., Command]] = {
     "sound-check": SoundCheck,
     "sound-films": SoundFilms,
     "sound-judge": SoundJudge,
+    "sound-sampling": SoundSamplingStudy,
     "upsampler-figures": UpsamplerFigures,
 }
 

@@ -10,6 +10,8 @@ from itertools import islice
 
 import numpy as np
 from moviegen_audio import AudioCodec
+from moviegen_runtime.media.motion import MotionChanges, synchrony
+from moviegen_runtime.media.onsets import onsets
 from moviegen_runtime.pipelines.score import SoundCast
 
 from moviegen_miniature.casting import Split
@@ -21,8 +23,9 @@ from moviegen_miniature.sound.classes import ClassJudge
 from moviegen_miniature.sound.events import events
 from moviegen_miniature.sound.onsets import agreement, chance_f1, f1_interval, others, shuffled
 from moviegen_miniature.sound.report import Listened, Pair, kinds_table, listen, listen_to_truth, table
-from moviegen_miniature.sound.soundtrack import Take
+from moviegen_miniature.sound.soundtrack import Take, soundtrack
 from moviegen_miniature.sound.stage import Takes
+from moviegen_miniature.sound.synthesis import SMALLEST_RATE
 from moviegen_miniature.sound.trials import (
     Film,
     Sound,
@@ -35,6 +38,7 @@ from moviegen_miniature.sound.trials import (
 from moviegen_miniature.sprites import Sprites
 
 _SEED = 40_000  # of the takes: others than those of any recipe and of other judges
+_RIVALS = 3  # soundtracks of other clips that the true one is ranked among
 _MANY = 1_000_000
 _LEAST_F1, _LEAST_CLASS = 0.80, 85.0
 _MOST_ERROR = {24.0: 50.0, 8.0: 80.0}  # milliseconds, by frames a second
@@ -121,6 +125,28 @@ class SoundEvaluation:
             Goal(f"{name}: SI-SDR", mean_interval(whole.si_sdr), unit=" dB", digits=2),
             Goal(f"{name}: F1", _f1(heard), digits=3),
             _share(f"{name}: class of clip", _mostly_right(heard)),
+        ]
+
+    def ranking(self, sprites: Sprites) -> None:
+        """Ranking by what is seen, on true films: the true soundtrack beside those of other clips."""
+        takes = self.plan.takes_with_events()
+        film = films(takes, sprites)
+        heard = [onsets(soundtrack(take, rate=SMALLEST_RATE), SMALLEST_RATE) for take in takes]
+        rounds = [others(len(takes), seed=seed) for seed in range(_RIVALS)]
+        above = []
+        for place in range(len(takes)):
+            motion = film(place).motion
+
+            def scored(other: int, motion: MotionChanges = motion) -> float:
+                return synchrony(motion, heard[other], 0.0, self.plan.seconds)
+
+            above.append([scored(place) > scored(order[place]) for order in rounds])
+        self.say(f"{len(takes)} true soundtracks ranked")
+        name = "ranking by synchrony, true soundtracks"
+        shares = [100 * sum(each) / len(each) for each in above]
+        self.goals += [
+            Goal(f"{name}: above another clip's", mean_interval(shares), 75, unit=" %"),
+            _share(f"{name}: first of {_RIVALS + 1}", [all(each) for each in above]),
         ]
 
     def cast(self, cast: SoundCast, sprites: Sprites) -> None:

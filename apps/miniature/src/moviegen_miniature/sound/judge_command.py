@@ -32,8 +32,10 @@ class SoundJudge:
     """Scale of the guidance."""
     method: Literal["euler", "midpoint", "heun"] = "euler"
     """Solver; all but the first ask the transformer twice a step."""
+    candidates: int = 1
+    """Draws of each sound that has a film; the one that is most in time with it is kept."""
     batch: int = 10
-    """Sounds that go through the transformer together."""
+    """Draws that go through the transformer together."""
     quick: bool = False
     """Only see that it runs: 6 clips of each kind, 2 steps. Its figures say nothing."""
     cache: Path | None = None
@@ -45,7 +47,7 @@ class SoundJudge:
         Raises:
             ValueError: bad options, weights that are missing or damaged, or actors that were not fetched.
         """
-        for name, least in (("num_clips", 2), ("steps", 1), ("batch", 1)):
+        for name, least in (("num_clips", 2), ("steps", 1), ("candidates", 1), ("batch", 1)):
             if getattr(self, name) < least:
                 option = name.replace("_", "-")
                 raise ValueError(f"--{option} must be at least {least}, not {getattr(self, name)}")
@@ -59,6 +61,7 @@ class SoundJudge:
             steps=2 if self.quick else self.steps,
             guidance=self.guidance,
             method=self.method,
+            candidates=self.candidates,
             batch=self.batch,
         )
         num_clips, seeds = (6, self.seeds[:1]) if self.quick else (self.num_clips, self.seeds)
@@ -68,6 +71,7 @@ class SoundJudge:
         say("the class judge is fitted")
         evaluation = SoundEvaluation(fit_class_judge(100 if self.quick else 1000), plan, say)
         evaluation.judges(cast.codec.sample_rate)
+        evaluation.ranking(sprites)
         evaluation.codec(cast.codec)
         evaluation.cast(cast, sprites)
         print(f"{num_clips} clips of {self.seconds:g} s, {self.split}; {_told(sampling)}")
@@ -76,4 +80,5 @@ class SoundJudge:
 
 
 def _told(sampling: SoundSampling) -> str:
-    return f"{sampling.steps} steps of {sampling.method}, guidance {sampling.guidance:g}"
+    draws = f", best of {sampling.candidates}" if sampling.candidates > 1 else ""
+    return f"{sampling.steps} steps of {sampling.method}, guidance {sampling.guidance:g}{draws}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from moviegen_miniature.judge import Judge
 from moviegen_miniature.judge.intervals import wilson
+from moviegen_miniature.judge.report import aligned
 from moviegen_miniature.render import render
 from moviegen_miniature.sound.casting import FPS_CHOICES, take_at
 from moviegen_miniature.sound.classes import ClassJudge
@@ -150,7 +151,7 @@ def table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
         "all sounds",
         "quiet",
     )
-    return _text([head, *(_cells(name, heard) for name, heard in rows)])
+    return aligned([head, *(_cells(name, heard) for name, heard in rows)])
 
 
 def kinds_table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
@@ -165,14 +166,14 @@ def kinds_table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
                 for event in clip.events
                 if event.kind == kind
             ]
-            cells.append(_percent(sum(near), len(near)))
+            cells.append(share_text(sum(near), len(near)))
         lines.append((name, *cells))
-    return _text(lines)
+    return aligned(lines)
 
 
 def _cells(name: str, heard: Sequence[Listened]) -> tuple[str, ...]:
     pairs = [clip.pair for clip in heard]
-    whole, (low, high) = agreement(pairs), f1_interval(pairs)
+    whole = agreement(pairs)
     seconds = [clip.take.scene.seconds for clip in heard]
     named = [
         (told, event.sound)
@@ -187,36 +188,40 @@ def _cells(name: str, heard: Sequence[Listened]) -> tuple[str, ...]:
         str(len(heard)),
         str(whole.events),
         str(whole.onsets),
-        f"{whole.f1:.3f} [{low:.3f}, {high:.3f}]",
+        f1_text(pairs),
         f"{chance_f1(pairs, seconds):.3f}",
         f"{agreement(shuffled(pairs)).f1:.3f}",
         _errors(heard),
-        _percent(sum(told == true for told, true in named), len(named)),
-        _percent(sum(clip.mostly_of(clip.events) for clip in loud), len(loud)),
-        _percent(sum(clip.all_of(clip.events) for clip in loud), len(loud)),
+        share_text(sum(told == true for told, true in named), len(named)),
+        share_text(sum(clip.mostly_of(clip.events) for clip in loud), len(loud)),
+        share_text(sum(clip.all_of(clip.events) for clip in loud), len(loud)),
         f"{sum(not len(clip.onsets) for clip in still)} of {len(still)}",
     )
 
 
 def _errors(heard: Sequence[Listened]) -> str:
-    parts = []
-    for fps in sorted({clip.take.scene.fps for clip in heard}):
-        error = agreement([clip.pair for clip in heard if clip.take.scene.fps == fps]).median_error
-        parts.append(f"{1000 * error:.1f} at {fps:g} fps")
-    return ", ".join(parts)
+    by_fps = {
+        fps: [clip.pair for clip in heard if clip.take.scene.fps == fps]
+        for fps in sorted({clip.take.scene.fps for clip in heard})
+    }
+    return ", ".join(f"{median_error_text(pairs)} at {fps:g} fps" for fps, pairs in by_fps.items())
 
 
-def _percent(successes: int, trials: int) -> str:
+def f1_text(pairs: Sequence[Pair]) -> str:
+    """F1 with its 95 % interval."""
+    low, high = f1_interval(pairs)
+    return f"{agreement(pairs).f1:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def median_error_text(pairs: Sequence[Pair]) -> str:
+    """Median distance of matched onsets from their events, in milliseconds; a dash if none is matched."""
+    error = 1000 * agreement(pairs).median_error
+    return "-" if np.isnan(error) else f"{error:.1f}"
+
+
+def share_text(successes: int, trials: int) -> str:
+    """A share in percent with its 95 % interval; a dash if there is no trial."""
     if not trials:
         return "-"
     share, low, high = (100 * value for value in wilson(successes, trials))
     return f"{share:.1f} [{low:.1f}, {high:.1f}]"
-
-
-def _text(lines: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    rule = "|".join("-" * (width + 2) for width in widths)
-    texts = [
-        " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
-    ]
-    return "\n".join([f"| {texts[0]} |", f"|{rule}|", *(f"| {text} |" for text in texts[1:])])

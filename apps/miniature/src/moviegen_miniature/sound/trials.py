@@ -24,6 +24,8 @@ from moviegen_audio import (
 )
 from moviegen_core import AudioClip, AudioLatent
 from moviegen_dit import Method
+from moviegen_runtime.media.motion import MotionChanges, motion_changes, synchrony
+from moviegen_runtime.media.onsets import onsets
 from moviegen_runtime.metrics import Frames, si_sdr
 from moviegen_runtime.pipelines.score import SoundCast
 from moviegen_runtime.text import text_encoder
@@ -47,6 +49,11 @@ class Film:
     frames: Frames
     fps: float
 
+    @property
+    def motion(self) -> MotionChanges:
+        """When its motion changes."""
+        return motion_changes((place / self.fps, frame) for place, frame in enumerate(self.frames))
+
 
 @dataclass(frozen=True)
 class SoundSampling:
@@ -57,13 +64,15 @@ class SoundSampling:
         steps: of the solver.
         guidance: its scale.
         method: solver; "midpoint" asks the transformer twice a step.
-        batch: sounds that go through the transformer together.
+        candidates: draws of each sound that has a film; the one that is most in time with it is kept.
+        batch: draws that go through the transformer together, or those of one sound if these are more.
     """
 
     seed: int = 0
     steps: int = 16
     guidance: float = 3.0
     method: Method = "euler"
+    candidates: int = 1
     batch: int = 10
 
 
@@ -132,11 +141,17 @@ def made(
     Raises:
         ValueError: neither films nor captions, or a caption that the text encoder cannot read.
     """
-    for start in range(0, count, sampling.batch):
-        places = range(start, min(start + sampling.batch, count))
+    draws = 1 if film is None else sampling.candidates
+    together = max(1, sampling.batch // draws)
+    for start in range(0, count, together):
+        places = range(start, min(start + together, count))
         shown = None if film is None else [film(place) for place in places]
         read = None if words is None else words[places.start : places.stop]
-        yield from _made(cast, seconds, sampling, places, shown, read)
+        drawn = _drawn(cast, seconds, sampling, draws, places, shown, read)
+        if shown is None or draws == 1:
+            yield from drawn[:, 0]
+        else:
+            yield from (_most_in_time(each, scene, cast) for each, scene in zip(drawn, shown, strict=True))
         say(f"{places.stop} of {count} sounds made")
 
 
@@ -157,25 +172,24 @@ def codec_fidelity(codec: AudioCodec, takes: Sequence[Take], say: Callable[[str]
 
 
 @torch.no_grad()
-def _made(
+def _drawn(
     cast: SoundCast,
     seconds: float,
     sampling: SoundSampling,
+    draws: int,
     places: range,
     shown: Sequence[Film] | None,
     words: Sequence[str] | None,
-) -> list[Sound]:
+) -> NDArray[np.float32]:
+    """(B, draws, 1, N)."""
     codec, rate = cast.codec, cast.dit.config.frame_rate
     samples = round(seconds * codec.sample_rate)
     frames = -(-samples // codec.hop)
-    noise = [
-        torch.randn(
-            codec.latent_channels,
-            frames,
-            generator=torch.Generator().manual_seed(sampling.seed * _SEEDS_APART + place),
-        )
-        for place in places
-    ]
+    noise = []
+    for place in places:
+        # One after the other, so that the first draw is the same whatever their number.
+        generator = torch.Generator().manual_seed(sampling.seed * _SEEDS_APART + place)
+        noise += [torch.randn(codec.latent_channels, frames, generator=generator) for _ in range(draws)]
     told: AudioConditions = cast.dit.prepare(
         frames,
         text=None if words is None else cast.text.encode(words),
@@ -183,14 +197,22 @@ def _made(
     )
     values = sample(
         cast.dit,
-        told,
+        told.repeated(draws),
         torch.stack(noise),
         guidance=sampling.guidance,
         steps=sampling.steps,
         method=sampling.method,
     )
     clip = codec.decode(AudioLatent(values, codec.hop, samples, codec.sample_rate))
-    return [sound.numpy() for sound in clip.samples]
+    return clip.samples.reshape(len(places), draws, 1, samples).numpy()
+
+
+def _most_in_time(drawn: NDArray[np.float32], film: Film, cast: SoundCast) -> Sound:
+    """Of sounds (draws, 1, N), the one whose onsets agree best with what moves; of equals the first."""
+    motion, rate = film.motion, cast.codec.sample_rate
+    seconds = drawn.shape[2] / rate
+    scores = [synchrony(motion, onsets(sound, rate), 0.0, seconds) for sound in drawn]
+    return np.asarray(drawn[int(np.argmax(scores))])
 
 
 def _seen(cast: SoundCast, shown: Sequence[Film], frames: int, rate: float) -> FrameFeatures:
