@@ -9,7 +9,11 @@ import pytest
 import torch
 from moviegen_audio import AudioCodec, AudioDiT, SightConfig, codec_preset, dit_preset, save_codec, save_dit
 from moviegen_miniature.fetch import SPRITES_FILE
+from moviegen_miniature.judge import Judge
+from moviegen_miniature.judge.trials import Asked
+from moviegen_miniature.render import render
 from moviegen_miniature.sound import classes, trials
+from moviegen_miniature.sound import evaluation as evaluation_module
 from moviegen_miniature.sound.classes import fit_class_judge
 from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
 from moviegen_miniature.sound.events import events
@@ -29,8 +33,10 @@ from moviegen_miniature.sound.trials import (
     made,
 )
 from moviegen_miniature.sprites import Sprites, save_sprites
+from moviegen_runtime import load
 from moviegen_runtime.media.motion import MotionChanges
 from moviegen_runtime.media.onsets import Times
+from moviegen_runtime.metrics import Frames
 from moviegen_runtime.pipelines.score import SoundCast
 
 
@@ -231,6 +237,26 @@ def test_ways_to_sample_are_listed_once_and_compared(
     assert cells[2:] == [["euler", "1", "3", "1"], ["euler", "1", "2", "1"], ["euler", "1", "3", "2"]]
     with pytest.raises(ValueError, match="--num-clips must be at least 2"):
         SoundSamplingStudy(num_clips=1).run()
+
+
+def test_generated_clips_are_compared_with_what_is_tracked(
+    sound_cast: SoundCast, sprites: Sprites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video model that draws the truth, and a judge of landings that finds one at 1 s."""
+    evaluation = SoundEvaluation(fit_class_judge(20), SoundPlan(2, sampling=SoundSampling(steps=1)), silent)
+    motions = []
+
+    def drawn(cast: object, asked: list[Asked], *rest: object) -> list[Frames]:
+        del cast, rest
+        motions.extend(each.scene.lead.motion for each in asked)
+        return [render(each.scene, sprites).frames for each in asked]
+
+    monkeypatch.setattr(evaluation_module, "sampled", drawn)
+    monkeypatch.setattr(evaluation_module, "landings", lambda *_: np.array([0.0, 1.0]))
+    monkeypatch.setattr(evaluation_module, "onsets", lambda *_: np.array([1.1, 1.5]))
+    evaluation.generated(sound_cast, load("miniature"), Judge.load(None, sprites), 2)
+    assert motions == ["bounces"] * 2
+    assert [goal.measured.value for goal in evaluation.goals[:3]] == [2, 4, pytest.approx(2 * 2 / 6)]
 
 
 def test_a_codec_is_compared_with_what_it_was_given(sound_cast: SoundCast) -> None:

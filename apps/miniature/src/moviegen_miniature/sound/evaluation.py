@@ -10,19 +10,22 @@ from itertools import islice
 
 import numpy as np
 from moviegen_audio import AudioCodec
+from moviegen_runtime import Cast
 from moviegen_runtime.media.motion import MotionChanges, synchrony
 from moviegen_runtime.media.onsets import onsets
 from moviegen_runtime.pipelines.score import SoundCast
 
 from moviegen_miniature.casting import Split
+from moviegen_miniature.judge import Judge
 from moviegen_miniature.judge.goals import weights_goal
 from moviegen_miniature.judge.intervals import Interval, mean_interval, median_interval, wilson
 from moviegen_miniature.judge.report import Goal, exactly, goals_table, percent
-from moviegen_miniature.judge.trials import half_bytes
+from moviegen_miniature.judge.trials import Sampling, half_bytes, prompts, sampled
 from moviegen_miniature.sound.classes import ClassJudge
 from moviegen_miniature.sound.events import events
-from moviegen_miniature.sound.onsets import agreement, chance_f1, f1_interval, others, shuffled
+from moviegen_miniature.sound.onsets import agreement, chance_f1, f1_interval, inner, others, shuffled
 from moviegen_miniature.sound.report import Listened, Pair, kinds_table, listen, listen_to_truth, table
+from moviegen_miniature.sound.sight import landings
 from moviegen_miniature.sound.soundtrack import Take, soundtrack
 from moviegen_miniature.sound.stage import Takes
 from moviegen_miniature.sound.synthesis import SMALLEST_RATE
@@ -40,6 +43,7 @@ from moviegen_miniature.sprites import Sprites
 _SEED = 40_000  # of the takes: others than those of any recipe and of other judges
 _RIVALS = 3  # soundtracks of other clips that the true one is ranked among
 _MANY = 1_000_000
+_MANY_PROMPTS = 1000  # of which a few bounce
 _LEAST_F1, _LEAST_CLASS = 0.80, 85.0
 _MOST_ERROR = {24.0: 50.0, 8.0: 80.0}  # milliseconds, by frames a second
 
@@ -173,6 +177,35 @@ class SoundEvaluation:
                 self.goals.append(Goal("captions, pictures of other clips: F1", _f1(wrong), digits=3))
                 self.goals += _text_goals(text)
         self.goals.append(weights_goal(half_bytes(cast.codec, cast.dit)))
+
+    def generated(self, cast: SoundCast, video: Cast, judge: Judge, count: int) -> None:
+        """Sounds of generated clips, which have no truth: onsets against landings on the judge's track.
+
+        Bounces only: nothing else of what a video model imitates happens at a moment.
+        """
+        many = prompts(judge.sprites, "seen", _MANY_PROMPTS)
+        asked = [each for each in many if each.scene.lead.motion == "bounces"][:count]
+        clips = sampled(video, asked, Sampling(self.plan.seeds[0]), self.say)
+        fps, seconds = asked[0].scene.fps, asked[0].scene.seconds
+        sampling = replace(self.plan.sampling, seed=self.plan.seeds[0])
+        sounds = made(
+            cast, len(clips), seconds, sampling, self.say, film=lambda place: Film(clips[place], fps)
+        )
+        pairs = [
+            (
+                inner(onsets(sound, cast.codec.sample_rate), seconds),
+                inner(landings(judge.read(clip).track, fps), seconds),
+            )
+            for sound, clip in zip(sounds, clips, strict=True)
+        ]
+        found, name = agreement(pairs), f"{len(clips)} generated clips of bounces"
+        chance = chance_f1(pairs, [seconds] * len(pairs))
+        self.goals += [
+            Goal(f"{name}: landings on the judge's tracks", exactly(found.events), digits=0),
+            Goal(f"{name}: onsets", exactly(found.onsets), digits=0),
+            Goal(f"{name}: F1 of onsets against these landings", _f1_of(pairs), digits=3),
+            Goal(f"{name}: F1 of as many onsets at random", exactly(chance), digits=3),
+        ]
 
     def __str__(self) -> str:
         return "\n\n".join([goals_table(self.goals), table(self.rows), kinds_table(self.rows)])

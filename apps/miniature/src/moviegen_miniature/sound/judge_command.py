@@ -18,8 +18,13 @@ class SoundJudge:
 
     model: str = "miniature"
     """The sound models: "miniature", or a folder that holds the folders codec and dit."""
+    video: str | None = None
+    """Also make clips with this cast, "miniature" or a folder, and compare what is heard with landings on the
+    video judge's tracks."""
+    num_generated: int = 40
+    """Clips that it makes, at least 2, all of bounces."""
     num_clips: int = 200
-    """Clips, or prompts, of each kind; none with music."""
+    """Clips, or prompts, of each kind, at least 2; none with music."""
     split: Literal["seen", "held_out"] = "held_out"
     """Combinations of actor, motion and set that training saw, or those it never saw."""
     seconds: float = 4.0
@@ -47,12 +52,21 @@ class SoundJudge:
         Raises:
             ValueError: bad options, weights that are missing or damaged, or actors that were not fetched.
         """
-        for name, least in (("num_clips", 2), ("steps", 1), ("candidates", 1), ("batch", 1)):
+        for name, least in (
+            ("num_clips", 2),
+            ("num_generated", 1),
+            ("steps", 1),
+            ("candidates", 1),
+            ("batch", 1),
+        ):
             if getattr(self, name) < least:
                 option = name.replace("_", "-")
                 raise ValueError(f"--{option} must be at least {least}, not {getattr(self, name)}")
         if not self.seeds or min(self.seeds) < 0:
             raise ValueError(f"--seeds must be whole numbers of at least 0, not {self.seeds}")
+        from moviegen_runtime import load
+
+        from moviegen_miniature.judge import Judge
         from moviegen_miniature.sound.classes import fit_class_judge
         from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
         from moviegen_miniature.sound.trials import SoundSampling, load_sound_cast
@@ -74,6 +88,13 @@ class SoundJudge:
         evaluation.ranking(sprites)
         evaluation.codec(cast.codec)
         evaluation.cast(cast, sprites)
+        if self.video is not None:
+            evaluation.generated(
+                cast,
+                load(self.video, micro_batch=self.batch),
+                Judge.load(None, sprites),
+                2 if self.quick else self.num_generated,
+            )
         print(f"{num_clips} clips of {self.seconds:g} s, {self.split}; {_told(sampling)}")
         print()
         print(evaluation)
