@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,6 @@ from moviegen_miniature.sound.trials import (
     captions,
     codec_fidelity,
     films,
-    load_sound_cast,
     made,
 )
 from moviegen_miniature.sprites import Sprites, save_sprites
@@ -37,7 +37,10 @@ from moviegen_runtime import load
 from moviegen_runtime.media.motion import MotionChanges
 from moviegen_runtime.media.onsets import Times
 from moviegen_runtime.metrics import Frames
+from moviegen_runtime.pipelines.composer import load_composer
 from moviegen_runtime.pipelines.score import SoundCast
+
+ONE_STEP = SoundSampling(steps=1, guidance=3.0, method="euler")
 
 
 def silent(line: str) -> None:
@@ -70,21 +73,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for values in dit.parameters():
             torch.nn.init.normal_(values, std=0.2)
-    save_codec(codec, place / "codec")
-    save_dit(dit, place / "dit")
+    save_codec(codec, place / "audio" / "codec")
+    save_dit(dit, place / "audio" / "dit")
     return place
 
 
 @pytest.fixture(scope="module")
 def sound_cast(folder: Path) -> SoundCast:
-    return load_sound_cast(str(folder))
+    return load_composer(folder, device="cpu").models
 
 
 def test_everything_is_measured_in_one_run(
     folder: Path, sprites: Sprites, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_sprites(sprites, tmp_path / SPRITES_FILE)
-    SoundJudge(str(folder), seconds=2.0, quick=True, cache=tmp_path).run()
+    SoundJudge(str(folder), seconds=2.0, method="euler", quick=True, cache=tmp_path).run()
     printed = capsys.readouterr().out
     rows = [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("|")]
     for name in (
@@ -122,7 +125,7 @@ def test_a_sound_depends_on_its_film_caption_and_seed_and_not_on_the_batch(
     seen, read = films(takes, sprites), captions(takes)
 
     def sounds(seed: int = 0, batch: int = 3, *, swap: bool = False, mute: bool = False) -> np.ndarray:
-        sampling = SoundSampling(seed, steps=2, guidance=2.0, batch=batch)
+        sampling = replace(ONE_STEP, seed=seed, steps=2, guidance=2.0, batch=batch)
         order = others(3) if swap else [0, 1, 2]
         words = None if mute else read
         found = made(sound_cast, 3, 2.0, sampling, silent, film=lambda i: seen(order[i]), words=words)
@@ -141,7 +144,7 @@ def test_pictures_are_seen_at_their_own_times(sound_cast: SoundCast) -> None:
     slow = Film(rng.integers(0, 256, (16, 64, 64, 3), dtype=np.uint8), 8.0)
     fast = Film(slow.frames.repeat(3, 0), 24.0)
     one, other = (
-        next(made(sound_cast, 1, 2.0, SoundSampling(steps=1), silent, film=lambda _, film=film: film))
+        next(made(sound_cast, 1, 2.0, ONE_STEP, silent, film=lambda _, film=film: film))
         for film in (slow, fast)
     )
     np.testing.assert_allclose(one, other, atol=1e-5)
@@ -202,8 +205,8 @@ def test_the_draw_that_is_most_in_time_is_kept(
         return seen[-1]
 
     monkeypatch.setattr(trials, "synchrony", liked)
-    best = list(made(sound_cast, 2, 2.0, SoundSampling(steps=1, candidates=3), silent, film=film))
-    one = list(made(sound_cast, 2, 2.0, SoundSampling(steps=1), silent, film=film))
+    best = list(made(sound_cast, 2, 2.0, replace(ONE_STEP, candidates=3), silent, film=film))
+    one = list(made(sound_cast, 2, 2.0, ONE_STEP, silent, film=film))
     assert len(seen) == 6
     np.testing.assert_allclose(np.stack(best), np.stack(one), atol=1e-5)
 
@@ -216,7 +219,7 @@ def test_ways_to_sample_are_listed_once_and_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(classes, "fit_class_judge", lambda: fit_class_judge(20))  # the whole takes a minute
-    usual = SoundSampling(steps=16)
+    usual = replace(ONE_STEP, steps=16)
     listed = settings(usual, (8, 16, 32, 64), ("euler", "midpoint"), (1.0, 2.0, 3.0, 5.0), (1, 4))
     assert len(listed) == 8 + 3 + 1
     assert listed.count(usual) == 1
@@ -243,7 +246,7 @@ def test_generated_clips_are_compared_with_what_is_tracked(
     sound_cast: SoundCast, sprites: Sprites, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A video model that draws the truth, and a judge of landings that finds one at 1 s."""
-    evaluation = SoundEvaluation(fit_class_judge(20), SoundPlan(2, sampling=SoundSampling(steps=1)), silent)
+    evaluation = SoundEvaluation(fit_class_judge(20), SoundPlan(2), silent)
     motions = []
 
     def drawn(cast: object, asked: list[Asked], *rest: object) -> list[Frames]:
@@ -254,7 +257,7 @@ def test_generated_clips_are_compared_with_what_is_tracked(
     monkeypatch.setattr(evaluation_module, "sampled", drawn)
     monkeypatch.setattr(evaluation_module, "landings", lambda *_: np.array([0.0, 1.0]))
     monkeypatch.setattr(evaluation_module, "onsets", lambda *_: np.array([1.1, 1.5]))
-    evaluation.generated(sound_cast, load("miniature"), Judge.load(None, sprites), 2)
+    evaluation.generated(sound_cast, load("miniature"), Judge.load(None, sprites), ONE_STEP, 2)
     assert motions == ["bounces"] * 2
     assert [goal.measured.value for goal in evaluation.goals[:3]] == [2, 4, pytest.approx(2 * 2 / 6)]
 
@@ -268,10 +271,8 @@ def test_a_codec_is_compared_with_what_it_was_given(sound_cast: SoundCast) -> No
     assert soundtrack(takes[0], rate=16_000).shape == result.sounds[0].shape
 
 
-def test_bad_options_are_refused(tmp_path: Path) -> None:
+def test_bad_options_are_refused() -> None:
     with pytest.raises(ValueError, match="--num-clips must be at least 2"):
         SoundJudge(num_clips=1).run()
     with pytest.raises(ValueError, match="--seeds must be whole numbers"):
         SoundJudge(seeds=(-1,)).run()
-    with pytest.raises(ValueError, match="codec"):
-        load_sound_cast(str(tmp_path))

@@ -50,14 +50,12 @@ _MOST_ERROR = {24.0: 50.0, 8.0: 80.0}  # milliseconds, by frames a second
 
 @dataclass(frozen=True)
 class SoundPlan:
-    """How much is measured, and how sounds are made.
+    """What is measured.
 
     Args:
         num_clips: of each kind.
         seconds: length of a clip.
         split: which clips.
-        seeds: trials; each makes every sound once.
-        sampling: of all trials, whatever its own seed.
 
     Raises:
         ValueError: `Takes` refuses the length or the number of clips.
@@ -66,8 +64,6 @@ class SoundPlan:
     num_clips: int = 200
     seconds: float = 4.0
     split: Split = "held_out"
-    seeds: Sequence[int] = (0,)
-    sampling: SoundSampling = field(default_factory=SoundSampling)
 
     def __post_init__(self) -> None:
         self._source(self.num_clips)
@@ -153,24 +149,30 @@ class SoundEvaluation:
             _share(f"{name}: first of {_RIVALS + 1}", [all(each) for each in above]),
         ]
 
-    def cast(self, cast: SoundCast, sprites: Sprites) -> None:
-        """Sounds of pictures, of pictures with captions, of captions with other pictures, of captions."""
+    def cast(self, cast: SoundCast, sprites: Sprites, sampling: SoundSampling, seeds: Sequence[int]) -> None:
+        """Sounds of pictures, of pictures with captions, of captions with other pictures, of captions.
+
+        Args:
+            sampling: of all trials, whatever its own seed.
+            seeds: trials; each makes every sound once, and goals take the first.
+        """
         takes = self.plan.takes()
         seen, read = films(takes, sprites), captions(takes)
         swapped = others(len(takes))
         told = self.plan.takes_with_events()
-        for number, seed in enumerate(self.plan.seeds):
-            alone = self._made(cast, f"pictures, seed {seed}", takes, seed, seen)
-            both = self._made(cast, f"pictures and captions, seed {seed}", takes, seed, seen, read)
+        for number, seed in enumerate(seeds):
+            trial = replace(sampling, seed=seed)
+            alone = self._made(cast, f"pictures, seed {seed}", takes, trial, seen)
+            both = self._made(cast, f"pictures and captions, seed {seed}", takes, trial, seen, read)
             wrong = self._made(
                 cast,
                 f"captions, pictures of other clips, seed {seed}",
                 takes,
-                seed,
+                trial,
                 lambda place: seen(swapped[place]),
                 read,
             )
-            text = self._made(cast, f"captions alone, seed {seed}", told, seed, None, captions(told))
+            text = self._made(cast, f"captions alone, seed {seed}", told, trial, None, captions(told))
             if number == 0:
                 self.goals += _picture_goals("pictures", alone)
                 self.goals += _picture_goals("pictures and captions", both)
@@ -178,16 +180,17 @@ class SoundEvaluation:
                 self.goals += _text_goals(text)
         self.goals.append(weights_goal(half_bytes(cast.codec, cast.dit)))
 
-    def generated(self, cast: SoundCast, video: Cast, judge: Judge, count: int) -> None:
+    def generated(
+        self, cast: SoundCast, video: Cast, judge: Judge, sampling: SoundSampling, count: int
+    ) -> None:
         """Sounds of generated clips, which have no truth: onsets against landings on the judge's track.
 
         Bounces only: nothing else of what a video model imitates happens at a moment.
         """
         many = prompts(judge.sprites, "seen", _MANY_PROMPTS)
         asked = [each for each in many if each.scene.lead.motion == "bounces"][:count]
-        clips = sampled(video, asked, Sampling(self.plan.seeds[0]), self.say)
+        clips = sampled(video, asked, Sampling(sampling.seed), self.say)
         fps, seconds = asked[0].scene.fps, asked[0].scene.seconds
-        sampling = replace(self.plan.sampling, seed=self.plan.seeds[0])
         sounds = made(
             cast, len(clips), seconds, sampling, self.say, film=lambda place: Film(clips[place], fps)
         )
@@ -215,12 +218,11 @@ class SoundEvaluation:
         cast: SoundCast,
         name: str,
         takes: Sequence[Take],
-        seed: int,
+        sampling: SoundSampling,
         film: Callable[[int], Film] | None,
         words: Sequence[str] | None = None,
     ) -> list[Listened]:
         self.say(name)
-        sampling = replace(self.plan.sampling, seed=seed)
         sounds = made(cast, len(takes), self.plan.seconds, sampling, self.say, film=film, words=words)
         return self._heard(name, takes, sounds, cast.codec.sample_rate)
 

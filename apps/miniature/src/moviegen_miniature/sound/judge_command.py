@@ -17,7 +17,7 @@ class SoundJudge:
     """Print what sound models show: the judges' validation, the codec, sounds of pictures and captions."""
 
     model: str = "miniature"
-    """The sound models: "miniature", or a folder that holds the folders codec and dit."""
+    """The cast: "miniature", or a folder that holds the folders audio/codec and audio/dit."""
     video: str | None = None
     """Also make clips with this cast, "miniature" or a folder, and compare what is heard with landings on the
     video judge's tracks."""
@@ -31,12 +31,12 @@ class SoundJudge:
     """Length of a clip."""
     seeds: tuple[int, ...] = (0,)
     """Trials; each makes every sound once, with noise of its own. Goals take the first."""
-    steps: int = 16
-    """Steps of the solver."""
-    guidance: float = 3.0
-    """Scale of the guidance."""
-    method: Literal["euler", "midpoint", "heun"] = "euler"
-    """Solver; all but the first ask the transformer twice a step."""
+    steps: int | None = None
+    """Steps of the solver; the cast's default if not given."""
+    guidance: float | None = None
+    """Scale of the guidance; the cast's default if not given."""
+    method: Literal["euler", "midpoint", "heun"] | None = None
+    """Solver; all but the first ask the transformer twice a step. The cast's default if not given."""
     candidates: int = 1
     """Draws of each sound that has a film; the one that is most in time with it is kept."""
     batch: int = 10
@@ -52,47 +52,50 @@ class SoundJudge:
         Raises:
             ValueError: bad options, weights that are missing or damaged, or actors that were not fetched.
         """
-        for name, least in (
-            ("num_clips", 2),
-            ("num_generated", 1),
-            ("steps", 1),
-            ("candidates", 1),
-            ("batch", 1),
+        for option, value, least in (
+            ("--num-clips", self.num_clips, 2),
+            ("--num-generated", self.num_generated, 2),
+            ("--steps", self.steps, 1),
+            ("--candidates", self.candidates, 1),
+            ("--batch", self.batch, 1),
         ):
-            if getattr(self, name) < least:
-                option = name.replace("_", "-")
-                raise ValueError(f"--{option} must be at least {least}, not {getattr(self, name)}")
+            if value is not None and value < least:
+                raise ValueError(f"{option} must be at least {least}, not {value}")
         if not self.seeds or min(self.seeds) < 0:
             raise ValueError(f"--seeds must be whole numbers of at least 0, not {self.seeds}")
         from moviegen_runtime import load
+        from moviegen_runtime.pipelines.composer import load_composer
 
         from moviegen_miniature.judge import Judge
         from moviegen_miniature.sound.classes import fit_class_judge
         from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
-        from moviegen_miniature.sound.trials import SoundSampling, load_sound_cast
+        from moviegen_miniature.sound.trials import SoundSampling
 
+        num_clips, seeds = (6, self.seeds[:1]) if self.quick else (self.num_clips, self.seeds)
+        plan = SoundPlan(num_clips, self.seconds, self.split)
+        sprites = open_cached(self.cache).sprites
+        composer = load_composer(self.model, device="cpu")
+        cast, defaults = composer.models, composer.defaults
         sampling = SoundSampling(
-            steps=2 if self.quick else self.steps,
-            guidance=self.guidance,
-            method=self.method,
+            steps=2 if self.quick else self.steps or defaults.steps,
+            guidance=defaults.guidance if self.guidance is None else self.guidance,
+            method=self.method or defaults.method,
+            seed=seeds[0],
             candidates=self.candidates,
             batch=self.batch,
         )
-        num_clips, seeds = (6, self.seeds[:1]) if self.quick else (self.num_clips, self.seeds)
-        plan = SoundPlan(num_clips, self.seconds, self.split, seeds, sampling)
-        sprites = open_cached(self.cache).sprites
-        cast = load_sound_cast(self.model)
         say("the class judge is fitted")
         evaluation = SoundEvaluation(fit_class_judge(100 if self.quick else 1000), plan, say)
         evaluation.judges(cast.codec.sample_rate)
         evaluation.ranking(sprites)
         evaluation.codec(cast.codec)
-        evaluation.cast(cast, sprites)
+        evaluation.cast(cast, sprites, sampling, seeds)
         if self.video is not None:
             evaluation.generated(
                 cast,
                 load(self.video, micro_batch=self.batch),
                 Judge.load(None, sprites),
+                sampling,
                 2 if self.quick else self.num_generated,
             )
         print(f"{num_clips} clips of {self.seconds:g} s, {self.split}; {_told(sampling)}")

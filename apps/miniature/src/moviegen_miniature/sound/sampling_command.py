@@ -16,7 +16,7 @@ class SoundSamplingStudy:
     """Print scores of sounds of pictures alone against time: solvers and steps, then guidance, then draws."""
 
     model: str = "miniature"
-    """The sound models: "miniature", or a folder that holds the folders codec and dit."""
+    """The cast: "miniature", or a folder that holds the folders audio/codec and audio/dit."""
     num_clips: int = 60
     """Held-out clips; none with music."""
     seconds: float = 4.0
@@ -50,15 +50,16 @@ class SoundSamplingStudy:
         if self.num_clips < 2 or min(numbers) < 1:
             raise ValueError("--num-clips must be at least 2, and steps, candidates and batch at least 1")
         import torch
+        from moviegen_runtime.pipelines.composer import load_composer
 
         from moviegen_miniature.sound.classes import fit_class_judge
         from moviegen_miniature.sound.evaluation import SoundPlan
         from moviegen_miniature.sound.sampling_study import compared, settings, study_table
-        from moviegen_miniature.sound.trials import SoundSampling, load_sound_cast
+        from moviegen_miniature.sound.trials import SoundSampling
 
         plan = SoundPlan(self.num_clips, self.seconds)
         sprites = open_cached(self.cache).sprites
-        cast = load_sound_cast(self.model)
+        cast = load_composer(self.model, device="cpu").models
         usual = SoundSampling(
             steps=self.usual_steps, guidance=self.usual_guidance, method=self.usual_method, batch=self.batch
         )

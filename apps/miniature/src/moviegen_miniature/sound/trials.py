@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +17,6 @@ from moviegen_audio import (
     AudioConditions,
     FrameFeatures,
     MelDistance,
-    load_codec,
-    load_dit,
     sample,
 )
 from moviegen_core import AudioClip, AudioLatent
@@ -28,7 +25,6 @@ from moviegen_runtime.media.motion import MotionChanges, motion_changes, synchro
 from moviegen_runtime.media.onsets import onsets
 from moviegen_runtime.metrics import Frames, si_sdr
 from moviegen_runtime.pipelines.score import SoundCast
-from moviegen_runtime.text import text_encoder
 from numpy.typing import NDArray
 
 from moviegen_miniature.render import render
@@ -60,18 +56,18 @@ class SoundSampling:
     """How sounds are made.
 
     Args:
-        seed: trial 0, 1, 2 ...; each gives every clip noise of its own.
         steps: of the solver.
         guidance: its scale.
-        method: solver; "midpoint" asks the transformer twice a step.
+        method: solver; all but Euler's ask the transformer twice a step.
+        seed: trial 0, 1, 2 ...; each gives every clip noise of its own.
         candidates: draws of each sound that has a film; the one that is most in time with it is kept.
         batch: draws that go through the transformer together, or those of one sound if these are more.
     """
 
+    steps: int
+    guidance: float
+    method: Method
     seed: int = 0
-    steps: int = 16
-    guidance: float = 3.0
-    method: Method = "euler"
     candidates: int = 1
     batch: int = 10
 
@@ -89,25 +85,6 @@ class SoundFidelity:
     mel: Sequence[float]
     si_sdr: Sequence[float]
     sounds: Sequence[Sound]
-
-
-def load_sound_cast(model: str) -> SoundCast:
-    """Codec, audio transformer and its text encoder, of a shipped name or of a folder with `codec` and `dit`.
-
-    Raises:
-        ValueError: weights are missing or damaged, or the models do not fit each other.
-    """
-    folder = Path(model)
-    codec, dit = (
-        (load_codec(folder / "codec"), load_dit(folder / "dit"))
-        if folder.is_dir()
-        else (load_codec(model), load_dit(model))
-    )
-    if dit.sight is None:
-        raise ValueError(
-            f"the audio transformer of {model} must have a network of its own that sees pictures"
-        )
-    return SoundCast(codec, dit, text_encoder(dit.config.text_encoder.name), dit.sight)
 
 
 def captions(takes: Sequence[Take]) -> list[str]:
