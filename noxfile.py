@@ -385,6 +385,28 @@ def sampling(session: nox.Session) -> None:
     _figure(session, "docs/transformer/sampling.md", "sampling", *command)
 
 
+@nox.session(name="sound-figures")
+def sound_figures(session: nox.Session) -> None:
+    """Not a check: judge the shipped sound models, and write their tables for the docs.
+
+    `python -m moviegen_miniature fetch` must have made the sprites; `-- --model DIR` judges other weights.
+    """
+    sync(session, "--all-packages")
+    given = ("--video", "miniature", *session.posargs)
+    _figure(session, "docs/sound/judge.md", "sound-judge", "moviegen_miniature", "sound-judge", *given)
+
+
+@nox.session(name="sound-sampling")
+def sound_sampling(session: nox.Session) -> None:
+    """Not a check: steps, solvers, guidance and draws of the sound models against time, for the docs.
+
+    Needs a quiet machine; likewise `-- --model DIR`.
+    """
+    sync(session, "--all-packages")
+    command = ("moviegen_miniature", "sound-sampling", *session.posargs)
+    _figure(session, "docs/sound/judge.md", "sound-sampling", *command)
+
+
 def _figure(session: nox.Session, text: str, name: str, *command: str) -> None:
     """Write what a module's command prints between the marks of that name in a text."""
     printed = Path(session.create_tmp()) / f"{name}.txt"

@@ -12,6 +12,8 @@ from moviegen_miniature.judge_commands import Gallery, JudgeModel, JudgeTrain, R
 from moviegen_miniature.sampling.command import SamplingStudy
 from moviegen_miniature.scaling import Scaling
 from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
+from moviegen_miniature.sound.judge_command import SoundJudge
+from moviegen_miniature.sound.sampling_command import SoundSamplingStudy
 from moviegen_miniature.upsampler_figures import UpsamplerFigures
 
 Command = (
@@ -26,6 +28,8 @@ Command = (
     | Scaling
     | SoundCheck
     | SoundFilms
+    | SoundJudge
+    | SoundSamplingStudy
     | UpsamplerFigures
 )
 _COMMANDS: dict[str, Callable[..., Command]] = {
@@ -40,6 +44,8 @@ _COMMANDS: dict[str, Callable[..., Command]] = {
     "scaling": Scaling,
     "sound-check": SoundCheck,
     "sound-films": SoundFilms,
+    "sound-judge": SoundJudge,
+    "sound-sampling": SoundSamplingStudy,
     "upsampler-figures": UpsamplerFigures,
 }
 

@@ -55,19 +55,19 @@ class Goal:
 def facts_table(rows: Sequence[Row]) -> str:
     """What clips show: percentages with 95 % Wilson intervals."""
     head = ("", "clips", "actor, colour", "actor, grey", "set", "motion", "camera", "all three", "all four")
-    return _aligned([head, *(_facts(row) for row in rows)])
+    return aligned([head, *(_facts(row) for row in rows)])
 
 
 def form_table(rows: Sequence[Row]) -> str:
     """How their actors look: a percentage, and medians with 95 % intervals, of rows with likenesses."""
     head = ("", "clips", "stays itself", "sharpness", "likeness", "to one of like colour")
-    return _aligned([head, *(_form(row) for row in rows if row.likenesses)])
+    return aligned([head, *(_form(row) for row in rows if row.likenesses)])
 
 
 def goals_table(goals: Sequence[Goal]) -> str:
     """What is asked of the miniature, and what was measured."""
     head = ("", "asked", "measured", "reached")
-    return _aligned([head, *(_goal(goal) for goal in goals)])
+    return aligned([head, *(_goal(goal) for goal in goals)])
 
 
 def percent(interval: Interval) -> Interval:
@@ -127,7 +127,7 @@ def _text(interval: Interval, digits: int) -> str:
     return f"{value} [{low}, {high}]" if math.isfinite(interval.high - interval.low) else value
 
 
-def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
+def aligned(lines: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table whose columns stand under each other; the first line is its head."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rule = "|".join("-" * (width + 2) for width in widths)

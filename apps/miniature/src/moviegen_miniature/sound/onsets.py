@@ -106,12 +106,26 @@ def chance_f1(
 
 
 def shuffled(pairs: Sequence[tuple[Times, Times]], *, seed: int = 0) -> list[tuple[Times, Times]]:
-    """The same onsets against the events of other clips: each clip gets the next one of a random round.
+    """The same onsets against the events of other clips.
 
     Raises:
         ValueError: there are not two clips.
     """
-    if len(pairs) < 2:
+    return [
+        (heard, pairs[other][1])
+        for (heard, _), other in zip(pairs, others(len(pairs), seed=seed), strict=True)
+    ]
+
+
+def others(num_clips: int, *, seed: int = 0) -> list[int]:
+    """For each clip another one, each of them once: the one before it in a random round of all.
+
+    Raises:
+        ValueError: there are not two clips.
+    """
+    if num_clips < 2:
         raise ValueError("clips can be shuffled only if there are at least two")
-    order = np.random.default_rng(seed).permutation(len(pairs))
-    return [(pairs[here][0], pairs[there][1]) for here, there in zip(order, np.roll(order, 1), strict=True)]
+    order = np.random.default_rng(seed).permutation(num_clips)
+    found = np.empty(num_clips, np.int64)
+    found[order] = np.roll(order, 1)
+    return [int(place) for place in found]

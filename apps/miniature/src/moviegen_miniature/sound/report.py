@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from moviegen_miniature.judge import Judge
 from moviegen_miniature.judge.intervals import wilson
+from moviegen_miniature.judge.report import aligned
 from moviegen_miniature.render import render
 from moviegen_miniature.sound.casting import FPS_CHOICES, take_at
 from moviegen_miniature.sound.classes import ClassJudge
@@ -38,18 +39,37 @@ class Listened:
         take: what was to be heard.
         onsets: when something began, in seconds, ends left out.
         events: those of the take that count.
-        sounds: the class heard at each of these events' matched onset; None: no onset is near.
+        heard: the class heard at each onset; empty if nobody tells classes.
     """
 
     take: Take
     onsets: Times
     events: tuple[Event, ...]
-    sounds: tuple[str | None, ...]
+    heard: tuple[str, ...] = ()
 
     @property
     def pair(self) -> Pair:
         """Onsets, and the times of the events."""
         return self.onsets, np.array([event.seconds for event in self.events])
+
+    @property
+    def sounds(self) -> tuple[str | None, ...]:
+        """The class heard at the onset that is nearest to each event; None: none is within the tolerance."""
+        near: list[str | None] = []
+        for event in self.events:
+            apart = np.abs(self.onsets - event.seconds)
+            is_heard = bool(self.heard) and apart.min() <= TOLERANCE
+            near.append(self.heard[int(apart.argmin())] if is_heard else None)
+        return tuple(near)
+
+    def mostly_of(self, take_events: Sequence[Event]) -> bool:
+        """Whether more than half of what begins, and something, is a sound of some events, at any time."""
+        asked = {event.sound for event in take_events}
+        return 2 * sum(sound in asked for sound in self.heard) > len(self.heard)
+
+    def all_of(self, take_events: Sequence[Event]) -> bool:
+        """Whether every sound of some events begins at some time."""
+        return {event.sound for event in take_events} <= set(self.heard)
 
 
 def listen(
@@ -66,13 +86,8 @@ def listen(
     seconds = take.scene.seconds
     found = inner(onsets(samples, rate), seconds)
     asked = tuple(event for event in events(take.scene) if len(inner([event.seconds], seconds)))
-    sounds: list[str | None] = [None] * len(asked)
-    if classes is not None and len(found):
-        nearest = [float(found[np.abs(found - event.seconds).argmin()]) for event in asked]
-        for place, (event, moment) in enumerate(zip(asked, nearest, strict=True)):
-            if abs(moment - event.seconds) <= TOLERANCE:
-                sounds[place] = classes.heard(samples, rate, [moment])[0]
-    return Listened(take, found, asked, tuple(sounds))
+    heard = () if classes is None else tuple(classes.heard(samples, rate, found))
+    return Listened(take, found, asked, heard)
 
 
 def listen_to_truth(
@@ -114,8 +129,10 @@ def table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
     """A line for each named list of clips: F1, its 95 % interval and its value by chance, and the rest.
 
     "At random": as many onsets, anywhere in their clip. "Of other clips": the events of other clips. The
-    median error of each frame rate is in milliseconds. "Class": of the events that have an onset.
-    "Quiet": clips in which nothing happens and no onset is heard.
+    median error of each frame rate is in milliseconds. "Class": of the events that have an onset. "Class of
+    clip": of the clips in which something is to be heard, those in which more than half of what begins is
+    such a sound; "all sounds": those in which each such sound begins. "Quiet": clips in which nothing happens
+    and no onset is heard.
 
     Raises:
         ValueError: a list has fewer than two clips.
@@ -130,9 +147,11 @@ def table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
         "of other clips",
         "median error, ms",
         "class",
+        "class of clip",
+        "all sounds",
         "quiet",
     )
-    return _text([head, *(_cells(name, heard) for name, heard in rows)])
+    return aligned([head, *(_cells(name, heard) for name, heard in rows)])
 
 
 def kinds_table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
@@ -147,14 +166,14 @@ def kinds_table(rows: Sequence[tuple[str, Sequence[Listened]]]) -> str:
                 for event in clip.events
                 if event.kind == kind
             ]
-            cells.append(_percent(sum(near), len(near)))
+            cells.append(share_text(sum(near), len(near)))
         lines.append((name, *cells))
-    return _text(lines)
+    return aligned(lines)
 
 
 def _cells(name: str, heard: Sequence[Listened]) -> tuple[str, ...]:
     pairs = [clip.pair for clip in heard]
-    whole, (low, high) = agreement(pairs), f1_interval(pairs)
+    whole = agreement(pairs)
     seconds = [clip.take.scene.seconds for clip in heard]
     named = [
         (told, event.sound)
@@ -163,39 +182,46 @@ def _cells(name: str, heard: Sequence[Listened]) -> tuple[str, ...]:
         if told is not None
     ]
     still = [clip for clip in heard if not events(clip.take.scene)]
+    loud = [clip for clip in heard if clip.events]
     return (
         name,
         str(len(heard)),
         str(whole.events),
         str(whole.onsets),
-        f"{whole.f1:.3f} [{low:.3f}, {high:.3f}]",
+        f1_text(pairs),
         f"{chance_f1(pairs, seconds):.3f}",
         f"{agreement(shuffled(pairs)).f1:.3f}",
         _errors(heard),
-        _percent(sum(told == true for told, true in named), len(named)),
+        share_text(sum(told == true for told, true in named), len(named)),
+        share_text(sum(clip.mostly_of(clip.events) for clip in loud), len(loud)),
+        share_text(sum(clip.all_of(clip.events) for clip in loud), len(loud)),
         f"{sum(not len(clip.onsets) for clip in still)} of {len(still)}",
     )
 
 
 def _errors(heard: Sequence[Listened]) -> str:
-    parts = []
-    for fps in sorted({clip.take.scene.fps for clip in heard}):
-        error = agreement([clip.pair for clip in heard if clip.take.scene.fps == fps]).median_error
-        parts.append(f"{1000 * error:.1f} at {fps:g} fps")
-    return ", ".join(parts)
+    by_fps = {
+        fps: [clip.pair for clip in heard if clip.take.scene.fps == fps]
+        for fps in sorted({clip.take.scene.fps for clip in heard})
+    }
+    return ", ".join(f"{median_error_text(pairs)} at {fps:g} fps" for fps, pairs in by_fps.items())
 
 
-def _percent(successes: int, trials: int) -> str:
+def f1_text(pairs: Sequence[Pair]) -> str:
+    """F1 with its 95 % interval."""
+    low, high = f1_interval(pairs)
+    return f"{agreement(pairs).f1:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def median_error_text(pairs: Sequence[Pair]) -> str:
+    """Median distance of matched onsets from their events, in milliseconds; a dash if none is matched."""
+    error = 1000 * agreement(pairs).median_error
+    return "-" if np.isnan(error) else f"{error:.1f}"
+
+
+def share_text(successes: int, trials: int) -> str:
+    """A share in percent with its 95 % interval; a dash if there is no trial."""
     if not trials:
         return "-"
     share, low, high = (100 * value for value in wilson(successes, trials))
     return f"{share:.1f} [{low:.1f}, {high:.1f}]"
-
-
-def _text(lines: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    rule = "|".join("-" * (width + 2) for width in widths)
-    texts = [
-        " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
-    ]
-    return "\n".join([f"| {texts[0]} |", f"|{rule}|", *(f"| {text} |" for text in texts[1:])])
