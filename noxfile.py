@@ -332,7 +332,8 @@ def kernels(session: nox.Session) -> None:
 def retrain(session: nox.Session) -> None:
     """Not a check: the miniature from nothing, in runs/miniature; goes on where it was stopped.
 
-    `-- --max-minutes 110` ends after one leg of that length. At the end the judge's table is printed.
+    It says first how long it takes. `-- --only video` or `-- --only sound` makes a part of it, and
+    `-- --max-minutes 110` ends after one leg of that length. After video the judge's table is printed.
     """
     sync(session, "--all-packages")
     given = ["--recipes", str(PROJECTS["miniature"] / "recipes"), "--out", str(ROOT / "runs" / "miniature")]

@@ -1,4 +1,4 @@
-"""Retraining in legs: what it says beforehand, and where it stops."""
+"""Retraining in legs: the plan, what it says beforehand, and where it stops."""
 
 from __future__ import annotations
 
@@ -8,29 +8,68 @@ from typing import Any
 import moviegen_miniature.retrain as retrain
 import pytest
 import torch
-from moviegen_core import VideoClip
+from moviegen_audio import AudioCodec, codec_preset, dit_preset
+from moviegen_core import AudioClip, TextContext, VideoClip
+from moviegen_miniature.sound.casting import FPS_CHOICES
+from moviegen_miniature.sound.stage import StageSounds
+from moviegen_runtime.data.sound_latents import SeenFrames
 from moviegen_runtime.training import run
+from moviegen_runtime.training.audio_dit_module import AudioDiTModule, HeardAndSeen
+from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe
+from moviegen_runtime.training.codec_module import CodecModule
+from moviegen_runtime.training.optimizer import build_optimizer
 from moviegen_runtime.training.recipe_file import load_recipe
+from moviegen_runtime.training.sounds import SoundBatch
 from moviegen_tae import TAE, preset
 from torch.utils.flop_counter import FlopCounterMode
 
 RECIPES = Path(__file__).parent.parent / "recipes"
+Legs = list[tuple[str, Path | None, float | None]]
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> Legs:
+    """What is asked to be trained, from what and for how long; its weights are a file with its name."""
+    asked: Legs = []
+
+    def train(recipe: Any, out: Path, machine: run.Machine, init: Path | None) -> bool:
+        assert out.name.startswith(recipe.model)
+        asked.append((out.name, init, machine.max_minutes))
+        (out / "weights").mkdir(parents=True)
+        (out / "weights" / "model").write_text(out.name)
+        return machine.max_minutes is None
+
+    monkeypatch.setattr(retrain, "_measured_gflops", lambda: 200.0)
+    monkeypatch.setattr("moviegen_miniature.commands.Fetch.run", lambda _: None)
+    monkeypatch.setattr(run, "train", train)
+    monkeypatch.setattr(run, "prepare_process", lambda _: None)
+    return asked
 
 
 def test_the_forecast_is_work_over_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrain, "_measured_gflops", lambda: 200.0)
-    monkeypatch.setattr(retrain, "TRAIN_GFLOP", {"tae": 10.0, "dit": 2.0})
-    monkeypatch.setattr(retrain, "MUON_GFLOP", {"tae": 20.0, "dit": 60.0})
-    monkeypatch.setattr(retrain, "ENCODE_GFLOP", 2.0)
-    monkeypatch.setattr(retrain, "LATENTS", 30_000)
-    tae = load_recipe(RECIPES / "tae.yaml", ["steps=600", "batch_size=10"])
-    dit = load_recipe(RECIPES / "dit.yaml", ["steps=6000", "batch_size=20"])
-    assert retrain._forecast(tae, dit) == (
-        "from nothing this takes about 122 minutes here (tae 12, dit 100, latents 10)"
-    )
+    steps = [
+        retrain._whole("fetch", lambda: None),
+        retrain._whole("tae", lambda: None, 144_000.0),
+        retrain._whole("latents", lambda: None, 120_000.0),
+    ]
+    assert retrain._forecast(steps) == "from nothing this takes about 22 minutes here (tae 12, latents 10)"
 
 
-def test_the_work_that_the_forecast_counts_is_the_models() -> None:
+def test_the_work_of_a_training_is_that_of_its_samples_and_of_its_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retrain, "TRAIN_GFLOP", {"dit": 2.0, "codec": 10.0})
+    monkeypatch.setattr(retrain, "MUON_GFLOP", {"dit": 60.0, "codec": 5.0})
+    monkeypatch.setattr(retrain, "DISCRIMINATOR_GFLOP", 7.0)
+    monkeypatch.setattr(retrain, "_EFFICIENCY", {"dit": 0.5, "codec": 0.25})
+    dit = load_recipe(RECIPES / "dit.yaml", ["steps=6000", "batch_size=20", "data.latents=latents"])
+    assert retrain._training_work(dit) == 6000 * (20 * 2.0 + 60.0) / 0.5
+    codec = load_recipe(RECIPES / "codec.yaml", ["steps=100", "batch_size=4", "discriminator.start=70"])
+    assert retrain._training_work(codec) == (100 * (4 * 10.0 + 5.0) + 30 * 4 * 7.0) / 0.25
+
+
+def test_the_work_that_is_counted_for_video_is_the_models() -> None:
     tae = TAE(preset("miniature"))
     clip = VideoClip(torch.zeros(1, 3, 16, 64, 64), fps=8.0)
     image = VideoClip(torch.zeros(2, 3, 1, 64, 64), fps=8.0)
@@ -41,25 +80,120 @@ def test_the_work_that_the_forecast_counts_is_the_models() -> None:
         with FlopCounterMode(display=False) as counter:
             tae.decode_moments(tae.posterior(batch).mean, batch.shape).sum().backward()
         step.append(counter.get_total_flops())
-    assert encoding.get_total_flops() / 1e9 == pytest.approx(retrain.ENCODE_GFLOP, rel=0.1)
+    assert encoding.get_total_flops() / 1e9 == pytest.approx(retrain.ENCODE_GFLOP["tae"], rel=0.1)
     assert (3 * step[0] + step[1]) / 4e9 == pytest.approx(retrain.TRAIN_GFLOP["tae"], rel=0.1)
 
 
+def test_the_work_that_is_counted_for_the_codec_is_its_own() -> None:
+    recipe = load_recipe(RECIPES / "codec.yaml", ["validation=null"])
+    assert isinstance(recipe, CodecRecipe)
+    assert recipe.discriminator is not None
+    codec, sounds = AudioCodec(codec_preset("miniature")), StageSounds(None, seconds=2.0, rate=16_000)
+    seconds = StageSounds(None).seconds  # of what is cached
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        codec.encode(AudioClip(torch.zeros(1, 1, round(seconds * 16_000)), 16_000))
+    assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.ENCODE_GFLOP["codec"], rel=0.1)
+    module = CodecModule(codec.config, recipe, sounds)
+    batch, work = SoundBatch((0.1 * torch.randn(1, 32_000),), 16_000), []
+    for step in (0, recipe.discriminator.start):
+        with FlopCounterMode(display=False) as counter:
+            module.loss(batch, step)[0].backward()
+        work.append(counter.get_total_flops() / 1e9)
+    assert work[0] == pytest.approx(retrain.TRAIN_GFLOP["codec"], rel=0.1)
+    assert work[1] - work[0] == pytest.approx(retrain.DISCRIMINATOR_GFLOP, rel=0.1)
+    assert muon_gflop(module, recipe) == pytest.approx(retrain.MUON_GFLOP["codec"], rel=0.1)
+
+
+def test_the_work_that_is_counted_for_the_audio_transformer_is_its_own() -> None:
+    recipe = load_recipe(RECIPES / "audio_dit.yaml", ["validation=null"])
+    assert isinstance(recipe, AudioDiTRecipe)
+    module = AudioDiTModule(dit_preset("miniature"), recipe, None)  # type: ignore[arg-type]  # only validation reads it
+    text = TextContext(torch.randn(3, 70, 384), torch.ones(3, 70, dtype=torch.bool), "minilm")
+    films = [torch.zeros(round(4 * fps), 64, 64, 3, dtype=torch.uint8) for fps in FPS_CHOICES]
+    seen = tuple(SeenFrames(film, fps) for film, fps in zip(films, FPS_CHOICES, strict=True))
+    with FlopCounterMode(display=False) as counter:
+        module.loss(HeardAndSeen(torch.randn(3, 32, 100), text, seen), 0)[0].backward()
+    assert counter.get_total_flops() / 3e9 == pytest.approx(retrain.TRAIN_GFLOP["audio_dit"], rel=0.1)
+    assert muon_gflop(module, recipe) == pytest.approx(retrain.MUON_GFLOP["audio_dit"], rel=0.1)
+
+
+def muon_gflop(module: CodecModule | AudioDiTModule, recipe: CodecRecipe | AudioDiTRecipe) -> float:
+    """What the optimizer of a module with gradients adds to a step."""
+    optimizer = build_optimizer(module.model, recipe.optimizer, module.is_inner)
+    with FlopCounterMode(display=False) as counter:
+        optimizer.step()
+    return counter.get_total_flops() / 1e9
+
+
 def test_a_leg_ends_where_its_time_is_up(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Legs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    legs: list[tuple[str, float | None]] = []
-
-    def train(recipe: Any, out: Path, machine: run.Machine) -> bool:
-        assert out == tmp_path / "out" / recipe.model
-        legs.append((recipe.model, machine.max_minutes))
-        return False
-
-    monkeypatch.setattr(retrain, "_measured_gflops", lambda: 200.0)
-    monkeypatch.setattr("moviegen_miniature.commands.Fetch.run", lambda _: None)
-    monkeypatch.setattr(run, "train", train)
-    monkeypatch.setattr(run, "prepare_process", lambda _: None)
     retrain.Retrain(RECIPES, tmp_path / "out", max_minutes=30).run()
-    assert [model for model, _ in legs] == ["tae"]
-    assert 29 < (legs[0][1] or 0) <= 30
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert [name for name, _, _ in trained] == ["tae"]
+    assert 29 < (trained[0][2] or 0) <= 30
+    assert "tae is trained; the same command goes on from there" in capsys.readouterr().err
+
+
+def test_sound_alone_becomes_the_sound_of_the_cast(
+    trained: Legs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cached: list[Any] = []
+    monkeypatch.setattr("moviegen_runtime.cli.data.Sounds.run", lambda job: cached.append(job))
+    retrain.Retrain(RECIPES, tmp_path / "out", only="sound").run()
+    assert trained == [("codec", None, None), ("audio_dit", None, None)]
+    runs, audio = tmp_path / "out" / "sound", tmp_path / "out" / "cast" / "audio"
+    assert [(job.out, job.num_sounds, job.pictures) for job in cached] == [
+        (runs / "films", retrain.FILMS, "64"),
+        (runs / "sounds", retrain.SOUNDS, None),
+    ]
+    assert {job.codec for job in cached} == {str(runs / "codec" / "weights")}
+    assert sorted(path.name for path in audio.parent.iterdir()) == ["audio"]
+    assert {path.parent.name: path.read_text() for path in audio.glob("*/model")} == {
+        "codec": "codec",
+        "dit": "audio_dit",
+    }
+    forecast = capsys.readouterr().err.splitlines()[0]
+    for name in ("codec", "films", "sounds", "audio_dit"):
+        assert f"{name} " in forecast
+    assert "tae" not in forecast
+
+
+def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    recipes = {
+        step.name: step.run.args[0]  # type: ignore[attr-defined]  # a partial
+        for step in (*retrain.plan_video(RECIPES, out), *retrain.plan_sound(RECIPES, out))
+        if step.name in ("dit", "audio_dit")
+    }
+    assert recipes["dit"].data.latents == out / "video" / "latents"
+    assert recipes["dit"].data.tae == str(out / "video" / "tae" / "weights")
+    assert recipes["audio_dit"].data.sounds == out / "sound" / "films"
+    assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec" / "weights")
+    assert recipes["audio_dit"].alone.sounds == out / "sound" / "sounds"
+    assert recipes["audio_dit"].alone.every == 11
+
+
+def test_a_second_leg_begins_with_the_weights_of_the_first_and_is_what_the_cast_gets(
+    trained: Legs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes, out = tmp_path / "recipes", tmp_path / "out"
+    recipes.mkdir()
+    for name in ("tae", "dit"):
+        (recipes / f"{name}.yaml").write_text((RECIPES / f"{name}.yaml").read_text())
+    (recipes / "tae_longer.yaml").write_text((RECIPES / "tae.yaml").read_text())
+    monkeypatch.setattr(retrain, "LEGS", {**retrain.LEGS, "tae": ("tae", "tae_longer")})
+    encoded: list[Any] = []
+    monkeypatch.setattr("moviegen_runtime.cli.data.Latents.run", lambda job: encoded.append(job.tae))
+    monkeypatch.setattr("moviegen_miniature.judge_commands.JudgeModel.run", lambda _: None)
+    retrain.Retrain(recipes, out, only="video").run()
+    runs = out / "video"
+    assert trained == [
+        ("tae", None, None),
+        ("tae_longer", runs / "tae" / "weights", None),
+        ("dit", None, None),
+    ]
+    assert encoded == [str(runs / "tae_longer" / "weights")]
+    assert (out / "cast" / "tae" / "model").read_text() == "tae_longer"

@@ -1,7 +1,8 @@
 """`python -m moviegen_miniature.retrain`: the miniature from nothing, in as many legs as it takes.
 
-Stage, autoencoder, cached latents, transformer, judge: what is done is not done again, and what was stopped
-goes on where it was. The cast lies in OUT/cast at the end, for `moviegen generate --model OUT/cast`.
+Video: autoencoder, cached latents, transformer, judge. Sound: codec, cached films and sounds, transformer.
+What is done is not done again, and what was stopped goes on where it was. The cast lies in OUT/cast at the
+end, for `moviegen generate --model OUT/cast`.
 """
 
 from __future__ import annotations
@@ -9,37 +10,65 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 if TYPE_CHECKING:
     from moviegen_runtime.training.recipes import AnyRecipe
 
+Subject = Literal["video", "sound"]
+
+LEGS = {"tae": ("tae",), "dit": ("dit",), "codec": ("codec",), "audio_dit": ("audio_dit",)}
+"""The recipes of each model, in order: each begins with the weights that the one before it ended with."""
 LATENTS = 30_000
-"""Clips of the stage that the transformer is trained on."""
+"""Clips of the stage that the video transformer is trained on."""
+FILMS, SOUNDS = 16_000, 4_000
+"""Films of the stage, and sounds without pictures, that the audio transformer is trained on."""
 
 # Floating-point operations of one sample, in units of 1e9, as torch's FlopCounterMode counts them: encoding a
-# clip, and a training step's share of the two models. Muon adds so much to every step, whatever its batch.
-ENCODE_GFLOP = 1.45
-TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2}
-MUON_GFLOP = {"tae": 6.0, "dit": 33.6}
-_EFFICIENCY = 0.5
-"""Share of a matrix product's speed that trainings were seen to reach."""
+# clip of the stage and its sound, and a training step's share of each model. Muon adds so much to every step,
+# whatever its batch. What the stage draws is drawn meanwhile, by another thread.
+ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54}
+TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "audio_dit": 11.5}
+DISCRIMINATOR_GFLOP = 3.1  # of a sound, once the codec's discriminators have come
+MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "audio_dit": 40.6}
+_EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.2, "audio_dit": 0.35}
+"""Share of a matrix product's speed that each was seen to reach; the codec's convolutions are narrow."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of the plan.
+
+    Args:
+        name: in what is said of it.
+        run: does it, or what is left of it, given the minutes that are left for training (None: as many as it
+            takes); whether it is complete.
+        work: operations of a matrix product, in units of 1e9, that take as long as all of it; 0 where it is
+            not counted.
+    """
+
+    name: str
+    run: Callable[[float | None], bool]
+    work: float = 0.0
 
 
 @dataclass(frozen=True)
 class Retrain:
-    """Train the miniature from nothing, or go on with it, and judge it at the end."""
+    """Train the miniature from nothing, or go on with it; what it makes of video is judged at the end."""
 
     recipes: Path
-    """Folder with tae.yaml and dit.yaml."""
+    """Folder of the recipes: tae.yaml, dit.yaml, codec.yaml and audio_dit.yaml."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of everything that is made."""
+    only: Subject | None = None
+    """The models of video alone, or those of sound; both if not given."""
     max_minutes: float | None = None
     """End this leg after so many minutes of training, with full checkpoints."""
     archives: Path | None = None
@@ -52,46 +81,125 @@ class Retrain:
             ValueError: a recipe or a folder cannot be used.
             KeyboardInterrupt: interrupted; the same command goes on from there.
         """
-        from moviegen_runtime.cli.data import Latents
-        from moviegen_runtime.training.recipe_file import load_recipe
-
-        from moviegen_miniature.commands import Fetch
-        from moviegen_miniature.judge_commands import JudgeModel
+        from moviegen_runtime.training.run import prepare_process
 
         begin = time.monotonic()
-        tae = load_recipe(self.recipes / "tae.yaml")
         out = self.out.resolve()  # the recipe that is kept must not depend on where this was started
-        latents, weights = out / "latents", out / "tae" / "weights"
-        dit = load_recipe(self.recipes / "dit.yaml", [f"data.latents={latents}", f"data.tae={weights}"])
-        say(_forecast(tae, dit))
-        with _timed("stage"):
-            Fetch(archives=self.archives).run()
-        if not self._trained("tae", tae, begin):
-            return
-        with _timed("latents"):
-            Latents(latents, tae=str(weights), source="stage", set=("split=train",), num_clips=LATENTS).run()
-        if not self._trained("dit", dit, begin):
-            return
-        for name in ("tae", "dit"):
-            shutil.copytree(self.out / name / "weights", self.out / "cast" / name, dirs_exist_ok=True)
-        with _timed("judge"):
-            JudgeModel(model=str(self.out / "cast"), tae=str(weights), runs=self.out).run()
+        subjects = PLANS if self.only is None else (self.only,)
+        steps = [step for subject in subjects for step in PLANS[subject](self.recipes, out)]
+        say(_forecast(steps))
+        prepare_process(None)
+        for step in (Step("stage", self._fetch), *steps):
+            left = None
+            if self.max_minutes is not None:
+                left = max(self.max_minutes - (time.monotonic() - begin) / 60, 1e-3)
+            with _timed(step.name):
+                complete = step.run(left)
+            if not complete:
+                say(f"time is up while {step.name} is trained; the same command goes on from there")
+                return
         say(f"this leg took {(time.monotonic() - begin) / 60:.0f} minutes")
 
-    def _trained(self, name: str, recipe: AnyRecipe, begin: float) -> bool:
-        """Train one model for the time that is left; whether it is complete."""
-        from moviegen_runtime.training.run import Machine, prepare_process, train
+    def _fetch(self, minutes: float | None) -> bool:
+        from moviegen_miniature.commands import Fetch
 
-        left = None
-        if self.max_minutes is not None:
-            left = max(self.max_minutes - (time.monotonic() - begin) / 60, 1e-3)
-        prepare_process(None)
-        self.out.mkdir(parents=True, exist_ok=True)
-        with _timed(name):
-            complete = train(recipe, self.out / name, Machine(max_minutes=left))
-        if not complete:
-            say(f"time is up while {name} is trained; the same command goes on from there")
-        return complete
+        del minutes
+        Fetch(archives=self.archives).run()
+        return True
+
+
+def plan_video(recipes: Path, out: Path) -> list[Step]:
+    """Autoencoder, cached latents, transformer, their place in the cast, and the judge's tables.
+
+    Raises:
+        ValueError: a recipe cannot be used.
+    """
+    from moviegen_runtime.cli.data import Latents
+
+    from moviegen_miniature.judge_commands import JudgeModel
+
+    runs, cast = out / "video", out / "cast"
+    tae, latents = _weights(runs, "tae"), runs / "latents"
+    encode = Latents(latents, tae=str(tae), source="stage", set=("split=train",), num_clips=LATENTS)
+    settings = [f"data.latents={latents}", f"data.tae={tae}"]
+    return [
+        *_legs(recipes, runs, "tae"),
+        _whole("latents", encode.run, _encoding_work("tae", LATENTS)),
+        *_legs(recipes, runs, "dit", settings),
+        _whole("cast", partial(_join, cast, {"tae": tae, "dit": _weights(runs, "dit")})),
+        _whole("judge", JudgeModel(model=str(cast), tae=str(tae), runs=runs).run),
+    ]
+
+
+def plan_sound(recipes: Path, out: Path) -> list[Step]:
+    """Codec, cached films and sounds, transformer, and their place in the cast.
+
+    Raises:
+        ValueError: a recipe cannot be used.
+    """
+    from moviegen_runtime.cli.data import Sounds
+
+    runs = out / "sound"
+    codec, films, sounds = _weights(runs, "codec"), runs / "films", runs / "sounds"
+    cached = partial(Sounds, codec=str(codec), source="stage")
+    options = ("split=train", "rate=16000")
+    with_pictures = cached(films, set=("pictures=true", *options), num_sounds=FILMS, pictures="64")
+    alone = cached(sounds, set=("seed=1", *options), num_sounds=SOUNDS)
+    settings = [f"data.sounds={films}", f"data.codec={codec}", f"alone.sounds={sounds}"]
+    return [
+        *_legs(recipes, runs, "codec"),
+        _whole("films", with_pictures.run, _encoding_work("codec", FILMS)),
+        _whole("sounds", alone.run, _encoding_work("codec", SOUNDS)),
+        *_legs(recipes, runs, "audio_dit", settings),
+        _whole(
+            "cast",
+            partial(_join, out / "cast" / "audio", {"codec": codec, "dit": _weights(runs, "audio_dit")}),
+        ),
+    ]
+
+
+PLANS: dict[Subject, Callable[[Path, Path], list[Step]]] = {"video": plan_video, "sound": plan_sound}
+
+
+def _weights(runs: Path, model: str) -> Path:
+    """What the last leg of a model ends with."""
+    return runs / LEGS[model][-1] / "weights"
+
+
+def _legs(recipes: Path, runs: Path, model: str, settings: Sequence[str] = ()) -> list[Step]:
+    from moviegen_runtime.training.recipe_file import load_recipe
+
+    steps: list[Step] = []
+    init: Path | None = None
+    for leg in LEGS[model]:
+        recipe = load_recipe(recipes / f"{leg}.yaml", settings)
+        steps.append(Step(leg, partial(_train, recipe, runs / leg, init), _training_work(recipe)))
+        init = runs / leg / "weights"
+    return steps
+
+
+def _train(recipe: AnyRecipe, folder: Path, init: Path | None, minutes: float | None) -> bool:
+    from moviegen_runtime.training.run import Machine, train
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return train(recipe, folder, Machine(max_minutes=minutes), init)
+
+
+def _whole(name: str, job: Callable[[], None], work: float = 0.0) -> Step:
+    """A step that goes on until it is complete, whatever time is left for training."""
+
+    def run(minutes: float | None) -> bool:
+        del minutes
+        job()
+        return True
+
+    return Step(name, run, work)
+
+
+def _join(cast: Path, folders: dict[str, Path]) -> None:
+    """Put models into a cast, each under its name there."""
+    for name, folder in folders.items():
+        shutil.copytree(folder, cast / name, dirs_exist_ok=True)
 
 
 @contextmanager
@@ -110,17 +218,26 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _forecast(tae: AnyRecipe, dit: AnyRecipe) -> str:
-    """How long the whole training takes here, by the speed of this machine's matrix products."""
-    speed = _measured_gflops() * _EFFICIENCY
-    work: dict[str, float] = {
-        recipe.model: recipe.steps
-        * (recipe.batch_size * TRAIN_GFLOP[recipe.model] + MUON_GFLOP[recipe.model])
-        for recipe in (tae, dit)
-    }
-    work["latents"] = LATENTS * ENCODE_GFLOP
-    parts = ", ".join(f"{name} {gflop / speed / 60:.0f}" for name, gflop in work.items())
-    return f"from nothing this takes about {sum(work.values()) / speed / 60:.0f} minutes here ({parts})"
+def _encoding_work(model: str, count: int) -> float:
+    return count * ENCODE_GFLOP[model] / _EFFICIENCY[model]
+
+
+def _training_work(recipe: AnyRecipe) -> float:
+    from moviegen_runtime.training.audio_recipe import CodecRecipe
+
+    gflop = recipe.steps * (recipe.batch_size * TRAIN_GFLOP[recipe.model] + MUON_GFLOP[recipe.model])
+    if isinstance(recipe, CodecRecipe) and recipe.discriminator is not None:
+        against = max(0, recipe.steps - recipe.discriminator.start)
+        gflop += against * recipe.batch_size * DISCRIMINATOR_GFLOP
+    return gflop / _EFFICIENCY[recipe.model]
+
+
+def _forecast(steps: Sequence[Step]) -> str:
+    """How long all of it takes here, by the speed of this machine's matrix products."""
+    minute = 60 * _measured_gflops()
+    parts = ", ".join(f"{step.name} {step.work / minute:.0f}" for step in steps if step.work)
+    whole = sum(step.work for step in steps) / minute
+    return f"from nothing this takes about {whole:.0f} minutes here ({parts})"
 
 
 def _measured_gflops() -> float:
