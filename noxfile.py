@@ -266,6 +266,17 @@ def bench_codec(session: nox.Session) -> None:
     session.run("python", "benchmarks/audio_codec.py", "--write", *session.posargs)
 
 
+@nox.session(name="codec-peer")
+def codec_peer(session: nox.Session) -> None:
+    """Not a check: train the codec beside descript-audio-codec's network, and write the table of the docs.
+
+    Takes hours of a core. With options, such as `-- --steps 5 --seeds 0`, it only prints; `--write` is one.
+    """
+    sync(session, "--package", distribution("miniature"))
+    install_dac(session)
+    session.run("python", "benchmarks/codec_peer.py", *(session.posargs or ["--write"]))
+
+
 @nox.session(name="bench-audio-dit")
 def bench_audio_dit(session: nox.Session) -> None:
     """Not a check: speed and memory of the audio transformer beside a peer, into the results and the docs.

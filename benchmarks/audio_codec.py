@@ -26,6 +26,7 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from dac_package import dac_classes
 from measuring import apart, held
 from moviegen_audio import AudioCodec, codec_preset
 from moviegen_core import AudioClip, AudioLatent
@@ -81,10 +82,7 @@ def coders(name: str) -> tuple[Code, Code]:
 
 def dac() -> nn.Module:
     """The encoder and the decoder of `descript-audio-codec`, without what is between them."""
-    # Torchaudio, which it imports, refuses a PyTorch of another CUDA; nothing here runs on CUDA.
-    cuda, torch.version.cuda = torch.version.cuda, None
-    classes = import_module("dac.model.dac")
-    torch.version.cuda = cuda
+    classes = dac_classes()
     rates = list(CONFIG.rates)
     return nn.ModuleDict(
         {
