@@ -11,7 +11,7 @@ average of the weights is taken. Discriminators are left out: in the recipe they
 
 - `moviegen`: the codec as the recipe trains it, 32 Gaussian channels, at the recipe's weight of KL;
 - `DAC with a Gaussian`: DAC's encoder and decoder as its constructor initialises them, around the same
-  bottleneck: an equal latent. Given the same weights it computes what `moviegen` does, as `nox -s codec` tests;
+  bottleneck: an equal latent. Given equal weights it computes what `moviegen` does, as `nox -s codec` tests;
 - `DAC`: the whole network with its residual vector quantiser, as many codebooks as its own 16 kHz model has,
   all of them in every step, and its own weights of the quantiser's losses.
 

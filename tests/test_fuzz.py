@@ -13,15 +13,16 @@ from projects import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
 import fuzz
+from fuzz_subjects import mutated
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process")
-def test_a_sample_of_damaged_films_and_weights() -> None:
+def test_a_sample_of_damaged_files() -> None:
     run = subprocess.run(
         [sys.executable, ROOT / "tools" / "fuzz.py", "--count", "40"], capture_output=True, text=True
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    for line, name in zip(run.stdout.splitlines(), ("films", "weights"), strict=True):
+    for line, name in zip(run.stdout.splitlines(), ("films", "score", "weights"), strict=True):
         assert line.startswith(f"{name}: 40 mutations, ")
         assert "0 failures" in line
         assert " 0 valid results" not in line
@@ -55,7 +56,7 @@ def test_every_kind_of_failure_is_noticed(tmp_path: Path) -> None:
 def test_mutations_are_seeded_and_of_every_kind() -> None:
     data = bytes(range(256)) * 4
     first, again = (
-        [fuzz.mutated(data, random.Random(f"{number}"), 100) for number in range(200)] for _ in range(2)
+        [mutated(data, random.Random(f"{number}"), 100) for number in range(200)] for _ in range(2)
     )
     assert first == again
     assert len({how for _, how in first}) == 7

@@ -1,4 +1,4 @@
-"""Damaged films through `moviegen reconstruct`, damaged weights through `from_pretrained`, by the thousand.
+"""Damaged films through reconstruction and scoring, damaged weights through their reader, by the thousand.
 
     python tools/fuzz.py --count 2000
 
@@ -10,7 +10,6 @@ more memory is counted, its number printed (`--first NUMBER --count 1` repeats i
 from __future__ import annotations
 
 import argparse
-import contextlib
 import multiprocessing
 import random
 import re
@@ -20,16 +19,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from fuzz_subjects import SUBJECTS, Subject
 
 SECONDS = 10.0
 GROWTH_BYTES = 2 << 30
 START_SECONDS = 120.0
-INTERESTING = (0, 1, 2, 3, 7, 127, 255, 256, 4095, 65535, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
 GOOD = ("result", "ValueError")
 
 
@@ -180,154 +177,6 @@ def _status_bytes(name: str) -> int:
     status = Path("/proc/self/status").read_text()
     return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", status).group(1))  # type: ignore[union-attr]
 
-
-def mutated(data: bytes, rng: random.Random, header: int) -> tuple[bytes, str]:
-    """A damaged copy, and how it was damaged.
-
-    Args:
-        header: bytes at the beginning that hold the file's own description.
-    """
-    start, length = rng.randrange(len(data)), rng.choice((1, 4, 16, 64, 256, 1024))
-    chunk = data[start : start + length]
-    match rng.choice(("bits", "run", "cut", "twice", "removed", "field", "field", "header bits")):
-        case "bits":
-            return _flipped(data, rng, len(data)), "bit flips"
-        case "header bits":
-            return _flipped(data, rng, header), "bit flips in the header"
-        case "run":
-            run = rng.choice((b"\x00", b"\xff", rng.randbytes(1))) * len(chunk)
-            return data[:start] + run + data[start + length :], "run overwritten"
-        case "cut":
-            return data[:start], "cut off"
-        case "twice":
-            return data[:start] + chunk + data[start:], "chunk twice"
-        case "removed":
-            return data[:start] + data[start + length :], "chunk removed"
-        case _:
-            size = rng.choice((1, 2, 4, 4, 8))
-            value = rng.choice(INTERESTING) % (1 << 8 * size)
-            at = rng.randrange(header)
-            field = value.to_bytes(size, rng.choice(("big", "big", "little")))
-            return data[:at] + field + data[at + size :], "field overwritten"
-
-
-def _flipped(data: bytes, rng: random.Random, end: int) -> bytes:
-    flipped = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 8, 32))):
-        flipped[rng.randrange(end)] ^= 1 << rng.randrange(8)
-    return bytes(flipped)
-
-
-def renumbered(text: bytes, rng: random.Random) -> bytes:
-    """JSON with one of its values exchanged."""
-    values = list(re.finditer(rb"\b(\d+|true|false)\b", text))
-    value = rng.choice(values)
-    new = rng.choice((*map(str, INTERESTING), "-1", "0.5", "1e400", "null", '"8"', "[]", "{}", "true"))
-    return text[: value.start()] + new.encode() + text[value.end() :]
-
-
-def make_film(folder: Path) -> None:
-    """Twelve frames and a tone, index first; beside it the model to put it through."""
-    import av
-    import numpy as np
-
-    make_weights(folder)
-    pictures = np.random.default_rng(0).integers(0, 256, (12, 6, 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
-    tone = np.sin(np.arange(24000)[None] / 6).astype(np.float32) / 2
-    with av.open(str(folder / "in.mp4"), "w", options={"movflags": "+faststart"}) as container:
-        video = container.add_stream("libx264", rate=8, options={"threads": "1"})
-        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
-        sound = container.add_stream("aac", rate=16000, layout="mono")
-        for picture in pictures:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(video.encode())
-        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
-        container.mux(sound.encode(frame))
-        container.mux(sound.encode())
-
-
-def mutate_film(folder: Path, rng: random.Random) -> str:
-    film = folder / "in.mp4"
-    data = film.read_bytes()
-    data, how = mutated(data, rng, data.index(b"mdat"))
-    film.write_bytes(data)
-    return how
-
-
-def use_film(folder: Path) -> None:
-    """Reconstruct it, and look at the result."""
-    from moviegen_runtime.cli import parse
-    from moviegen_runtime.media.reading import read_clip
-
-    output = folder / "out.mp4"
-    options = ["--model", str(folder), "--device", "cpu", "--memory", "1", "--overwrite"]
-    try:
-        with contextlib.redirect_stdout(None):
-            parse(["reconstruct", str(folder / "in.mp4"), "-o", str(output), *options]).run()
-        read_clip(output)
-    finally:
-        output.unlink(missing_ok=True)
-
-
-def make_weights(folder: Path) -> None:
-    import moviegen_tae
-    import torch
-
-    torch.manual_seed(0)
-    config = moviegen_tae.TAEConfig(
-        channels=(8, 8, 16, 16),
-        encoder_blocks=(0, 0, 0, 0),
-        decoder_blocks=(0, 0, 0, 0),
-        latent_channels=4,
-        patch_size=4,
-        norm_groups=4,
-    )
-    moviegen_tae.save(moviegen_tae.TAE(config), folder)
-
-
-def mutate_weights(folder: Path, rng: random.Random) -> str:
-    path = folder / rng.choice(("config.json", "model.safetensors", "model.safetensors"))
-    data = path.read_bytes()
-    header = len(data) if path.suffix == ".json" else 8 + int.from_bytes(data[:8], "little")
-    if rng.random() < 0.4:
-        path.write_bytes(renumbered(data[:header], rng) + data[header:])
-        return f"a value of {path.name} exchanged"
-    data, how = mutated(data, rng, header)
-    path.write_bytes(data)
-    return f"{path.name}, {how}"
-
-
-def use_weights(folder: Path) -> None:
-    """Read them, and use what was read."""
-    import moviegen_tae
-    import torch
-    from moviegen_core import VideoClip
-
-    tae = moviegen_tae.from_pretrained(folder)
-    with torch.no_grad():
-        tae.decode(tae.encode(VideoClip(torch.zeros(1, 3, 1, 16, 16), 8.0)))
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A kind of file that users hand in.
-
-    Args:
-        files: names of those that lie in the folder.
-    """
-
-    make: Callable[[Path], None]
-    mutate: Callable[[Path, random.Random], str]
-    use: Callable[[Path], None]
-    files: tuple[str, ...]
-
-
-_WEIGHTS = ("config.json", "model.safetensors")
-SUBJECTS = {
-    "films": Subject(make_film, mutate_film, use_film, ("in.mp4", *_WEIGHTS)),
-    "weights": Subject(make_weights, mutate_weights, use_weights, _WEIGHTS),
-}
 
 if __name__ == "__main__":
     main()
