@@ -1,0 +1,1 @@
+"""The nox sessions by subject; `noxfile.py` loads them."""
