@@ -30,6 +30,17 @@ def test_a_saved_model_reads_back_the_same(tmp_path: Path) -> None:
     assert all(parameter.requires_grad for parameter in loaded.parameters())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_model_that_is_read_lies_in_memory_as_a_new_one(tmp_path: Path, dtype: torch.dtype) -> None:
+    tae = TAE(CONFIG)
+    save(tae, tmp_path / "tae", dtype=dtype)
+    loaded = from_pretrained(tmp_path / "tae").state_dict()
+    assert not tae.encoder.conv_out.spatial.weight.is_contiguous(), "some kernels are channels-last"
+    for name, tensor in tae.state_dict().items():
+        assert loaded[name].stride() == tensor.stride(), name
+        torch.testing.assert_close(loaded[name], tensor.to(dtype).float(), rtol=0, atol=0)
+
+
 def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
     tae = TAE(CONFIG)
     save(tae, tmp_path / "tae", dtype=torch.float16)

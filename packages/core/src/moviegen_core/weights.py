@@ -71,7 +71,7 @@ def save_pretrained(
 def load_pretrained(
     folder: Path | str, *, kind: str, config_type: type[ConfigT], build: Callable[[ConfigT], ModuleT]
 ) -> ModuleT:
-    """Read a model in float32 on the CPU, in evaluation mode.
+    """Read a model in float32 on the CPU, in evaluation mode, with the memory format that `build` gives it.
 
     Args:
         build: makes the module of a config; called under the meta device, so it must register every value
@@ -197,9 +197,16 @@ def _read_tensors(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]
                         f"{path}: tensor {name!r} is {dtype} {shape}, expected floating point "
                         f"{list(template.shape)}"
                     )
-                tensors[name] = file.get_tensor(name).to(torch.float32)
+                tensors[name] = _laid_out_as(template, file.get_tensor(name).to(torch.float32))
             return tensors
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error}") from error
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
+
+
+def _laid_out_as(template: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor with its template's strides: files hold every tensor row by row, and models need not."""
+    if tensor.stride() == template.stride():
+        return tensor
+    return torch.empty_like(template, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
