@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from moviegen_runtime.data.shards import ShardReader
-from moviegen_runtime.data.writing import begin, count_samples, discard, finish, write_shard
+from moviegen_runtime.data.writing import begin, finish, write_shard
 from webdataset.handlers import reraise_exception
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
@@ -104,10 +104,9 @@ def test_an_interrupted_job_goes_on_to_the_same_files(written: Path, tmp_path: P
         ShardReader(folder, "things", MEMBERS)
 
     assert begin(folder, "things", MEMBERS, {"colour": "red"}) == 1
-    assert count_samples(folder, 1) == 4
     for shard in (1, 2):
         write_shard(folder, shard, map(sample, range(shard * PER_SHARD, (shard + 1) * PER_SHARD)))
-    finish(folder, 3)
+    assert finish(folder, 3) == 12
     assert contents(folder) == contents(written)
 
 
@@ -155,10 +154,19 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_discarding_leaves_what_is_not_ours(written: Path) -> None:
-    (written / "notes.txt").write_text("mine")
-    discard(written, 3)
-    assert [path.name for path in written.iterdir()] == ["notes.txt"]
+@pytest.mark.parametrize("others", [(), ("notes.txt",)])
+def test_a_set_that_came_to_nothing_goes_and_leaves_what_is_not_ours(
+    tmp_path: Path, others: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "set"
+    begin(folder, "things", MEMBERS, {})
+    for shard in (0, 1):
+        write_shard(folder, shard, [])
+    for name in others:
+        (folder / name).write_text("mine")
+    assert finish(folder, 2) == 0
+    assert folder.exists() == bool(others)
+    assert tuple(path.name for path in folder.glob("*")) == others
 
 
 def test_a_sample_with_other_members_is_refused(tmp_path: Path) -> None:
@@ -172,12 +180,13 @@ def test_a_shard_may_be_empty_but_a_set_may_not(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     begin(folder, "things", MEMBERS, {})
     write_shard(folder, 0, [])
-    finish(folder, 1)
+    write_shard(folder, 1, [sample(1)])
+    assert finish(folder, 2) == 1
+    assert ShardReader(folder, "things", MEMBERS).read(0) == sample(1)
+    header = folder / "dataset.json"
+    header.write_text(header.read_text().replace('"shards":2', '"shards":1'))
     with pytest.raises(ValueError, match="holds no samples"):
         ShardReader(folder, "things", MEMBERS)
-    write_shard(folder, 1, [sample(1)])
-    finish(folder, 2)
-    assert ShardReader(folder, "things", MEMBERS).read(0) == sample(1)
 
 
 @pytest.mark.parametrize("kept", [0, 100, -512])

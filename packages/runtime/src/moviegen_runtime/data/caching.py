@@ -8,7 +8,7 @@ Legend: B batch, C channels, T frames, H rows, W columns, S tokens, D width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,10 +28,11 @@ from moviegen_runtime.data.latents import (
     write_latent,
 )
 from moviegen_runtime.data.source import CaptionedClip, ClipSource
-from moviegen_runtime.data.writing import begin, count_samples, discard, finish, write_shard
+from moviegen_runtime.data.writing import begin, finish, write_shard
 from moviegen_runtime.text import FrozenTextEncoder, with_fps
 
 CLIPS_PER_SHARD = 1000
+ItemT = TypeVar("ItemT")
 BatchT = TypeVar("BatchT")
 # Pixels that go through the autoencoder at once: 16 clips of 16 x 64 x 64. More was no faster on a CPU.
 _BATCH_PIXELS = 1 << 20
@@ -113,11 +114,9 @@ def cache_latents(
         write_shard(folder, number, map(write_latent, samples))
     for encoder in job.encoders:
         encoder.free()
-    count = count_samples(folder, shards)
+    count = finish(folder, shards)
     if count == 0:
-        discard(folder, shards)
         raise ValueError("nothing was cached: the text encoder reads none of the captions")
-    finish(folder, shards)
     return count
 
 
@@ -163,14 +162,22 @@ class _Told:
 
 def _batches(source: ClipSource, indices: range) -> Iterator[list[CaptionedClip]]:
     """Clips of one shape and rate that follow each other, as many as go through the autoencoder at once."""
-    for (shape, _), same in groupby(
-        (source[index] for index in indices), key=lambda clip: (clip.frames.shape, clip.fps)
-    ):
-        size = max(1, _BATCH_PIXELS // max(1, shape[0] * shape[1] * shape[2]))
-        batch: list[CaptionedClip] = []
-        for clip in same:
-            batch.append(clip)
-            if len(batch) == size:
+    return alike(
+        (source[index] for index in indices),
+        key=lambda clip: (clip.frames.shape, clip.fps),
+        most=lambda clip: _BATCH_PIXELS // max(1, clip.frames[..., 0].size),
+    )
+
+
+def alike(
+    items: Iterable[ItemT], key: Callable[[ItemT], Hashable], most: Callable[[ItemT], int]
+) -> Iterator[list[ItemT]]:
+    """Items of one key that follow each other, in batches of at least 1 and of `most` of their first."""
+    for _, same in groupby(items, key=key):
+        batch: list[ItemT] = []
+        for item in same:
+            batch.append(item)
+            if len(batch) >= most(batch[0]):
                 yield batch
                 batch = []
         if batch:

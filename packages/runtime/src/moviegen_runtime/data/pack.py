@@ -14,7 +14,7 @@ from pathlib import Path
 
 from moviegen_runtime.data.clips import CLIP_KIND, CLIP_MEMBERS, MAX_CLIP_PIXELS, write_clip
 from moviegen_runtime.data.source import CaptionedClip
-from moviegen_runtime.data.writing import begin, count_samples, discard, finish, write_shard
+from moviegen_runtime.data.writing import begin, finish, write_shard
 from moviegen_runtime.media.reading import read_clip
 
 # Shards are cut by files, so that they depend on the list alone: at most so many files, and about so many
@@ -159,11 +159,9 @@ def pack_clips(
     for number in range(_begin(listing, folder, options), shards):
         files = listing.files[number * step : (number + 1) * step]
         write_shard(folder, number, _members(files, options, on_file))
-    clips = count_samples(folder, shards)
+    clips = finish(folder, shards)
     if clips == 0:
-        discard(folder, shards)
         raise ValueError(f"nothing was packed: none of the {len(listing.files)} files gave a clip")
-    finish(folder, shards)
     return clips
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +19,7 @@ from moviegen_audio import AudioCodec, downmix
 from moviegen_core import AudioClip
 from torch import Tensor
 
-from moviegen_runtime.data.caching import ahead, encode_prompts
+from moviegen_runtime.data.caching import ahead, alike, encode_prompts
 from moviegen_runtime.data.sound_latents import (
     SOUND_KIND,
     SeenFrames,
@@ -30,7 +29,7 @@ from moviegen_runtime.data.sound_latents import (
 )
 from moviegen_runtime.data.sounds import CaptionedSound, SoundSource
 from moviegen_runtime.data.source import CaptionedClip
-from moviegen_runtime.data.writing import begin, count_samples, discard, finish, write_shard
+from moviegen_runtime.data.writing import begin, finish, write_shard
 from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.text import FrozenTextEncoder
 
@@ -147,11 +146,9 @@ def cache_sounds(
         write_shard(folder, number, map(write_sound, samples))
     for encoder in job.encoders:
         encoder.free()
-    count = count_samples(folder, shards)
+    count = finish(folder, shards)
     if count == 0:
-        discard(folder, shards)
         raise ValueError("nothing was cached: the text encoder reads none of the captions")
-    finish(folder, shards)
     return count
 
 
@@ -220,15 +217,8 @@ def _seen(job: SoundJob, picture: CaptionedClip | None, index: int) -> SeenFrame
 
 def _batches(source: SoundSource, indices: range) -> Iterator[list[CaptionedSound]]:
     """Sounds of one shape and rate that follow each other, as many as go through the codec at once."""
-    for (shape, rate), same in groupby(
-        (source[index] for index in indices), key=lambda sound: (sound.samples.shape, sound.rate)
-    ):
-        size = max(1, _BATCH_SECONDS * rate // shape[1])
-        batch: list[CaptionedSound] = []
-        for sound in same:
-            batch.append(sound)
-            if len(batch) == size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+    return alike(
+        (source[index] for index in indices),
+        key=lambda sound: (sound.samples.shape, sound.rate),
+        most=lambda sound: _BATCH_SECONDS * sound.rate // sound.samples.shape[1],
+    )

@@ -77,24 +77,23 @@ def write_shard(folder: Path, number: int, samples: Iterable[Mapping[str, bytes]
     return len(index.samples)
 
 
-def finish(folder: Path, shards: int) -> None:
-    """Mark a set as complete."""
-    _write_json(folder / HEADER_FILE, read_header(folder).model_copy(update={"shards": shards}))
+def finish(folder: Path, shards: int) -> int:
+    """Mark a set as complete, or take one without samples away again; what else is in its folder stays.
 
-
-def discard(folder: Path, shards: int) -> None:
-    """Take a set that came to nothing away again; what else is in its folder stays."""
+    Returns:
+        How many samples the set has.
+    """
+    count = sum(len(read_json(index_path(folder, n), ShardIndex).samples) for n in range(shards))
+    if count:
+        _write_json(folder / HEADER_FILE, read_header(folder).model_copy(update={"shards": shards}))
+        return count
     for number in range(shards):
         index_path(folder, number).unlink()
         tar_path(folder, number).unlink()
     (folder / HEADER_FILE).unlink()
     if not any(folder.iterdir()):
         folder.rmdir()
-
-
-def count_samples(folder: Path, shards: int) -> int:
-    """Samples in the first `shards` shards of a set that may still be unfinished."""
-    return sum(len(read_json(index_path(folder, n), ShardIndex).samples) for n in range(shards))
+    return 0
 
 
 def _index_tar(path: Path, members: Sequence[str]) -> ShardIndex:
