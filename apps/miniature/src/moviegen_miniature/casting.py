@@ -9,6 +9,8 @@ set, and every pair stays in training.
 from __future__ import annotations
 
 import hashlib
+import operator
+from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
@@ -21,6 +23,38 @@ from moviegen_miniature.sets import SETTINGS
 Split = Literal["train", "seen", "held_out"]
 SPLITS: tuple[Split, ...] = ("train", "seen", "held_out")
 Combination = tuple[str, str, str]
+
+
+def check_options(split: str, least: Mapping[str, tuple[int, int]], shares: Mapping[str, float]) -> None:
+    """Refuse options that no source of scenes takes.
+
+    Args:
+        least: whole numbers by their names, each with the smallest that it may be.
+        shares: numbers from 0 to 1, by their names.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+    for name, (value, smallest) in least.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+            raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must be from 0 to 1, not {share!r}")
+
+
+def place_of(index: int, num_clips: int) -> int:
+    """Which of a source's clips an index is, counted from 0.
+
+    Raises:
+        IndexError: there is no such clip.
+    """
+    place = operator.index(index)
+    if not -num_clips <= place < num_clips:
+        raise IndexError(f"clip {place} is beyond the {num_clips} clips of this source")
+    return place % num_clips
 
 
 @cache

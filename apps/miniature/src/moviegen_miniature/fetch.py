@@ -17,7 +17,7 @@ from numpy import uint8
 from numpy.typing import NDArray
 
 from moviegen_miniature.actors import ACTORS
-from moviegen_miniature.sprites import Sprites, save_sprites, sprite_of
+from moviegen_miniature.sprites import Sprites, load_sprites, save_sprites, sprite_of
 
 PACKAGE = "@lobehub/fluent-emoji-anim-{}"
 VERSION = "1.0.0"
@@ -34,6 +34,16 @@ _MAX_ANIMATION_BYTES = 8 << 20
 def default_cache() -> Path:
     """Where the sprites are kept unless another folder is named."""
     return Path.home() / ".cache" / "moviegen" / "stage"
+
+
+def fetched_sprites(cache: str | None) -> Sprites:
+    """The actors that `fetch` built in a folder; None: in the usual one.
+
+    Raises:
+        ValueError: they have not been fetched.
+    """
+    folder = default_cache() if cache is None else Path(cache).expanduser()
+    return load_sprites(folder / SPRITES_FILE)
 
 
 def fetch(*, cache: Path, archives: Path | None, say: Callable[[str], None]) -> Path:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import operator
-from pathlib import Path
+from typing import TypedDict, Unpack
 
 from moviegen_runtime.data.source import CaptionedClip
 
 from moviegen_miniature.captions import caption
-from moviegen_miniature.casting import SPLITS, Split, scene_at
-from moviegen_miniature.fetch import SPRITES_FILE, default_cache
+from moviegen_miniature.casting import Split, check_options, place_of, scene_at
+from moviegen_miniature.fetch import fetched_sprites
 from moviegen_miniature.render import render
 from moviegen_miniature.scene import Scene
-from moviegen_miniature.sprites import Sprites, load_sprites
+from moviegen_miniature.sprites import Sprites
+
+
+class StageOptions(TypedDict, total=False):
+    """The options of `Stage`."""
+
+    split: Split
+    num_clips: int
+    seed: int
+    frames: int
+    size: int
+    fps: float
+    pan_probability: float
+    two_actors_probability: float
 
 
 class Stage:
@@ -46,24 +58,13 @@ class Stage:
         pan_probability: float = 0.1,
         two_actors_probability: float = 0.0,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
-        for name, value, smallest in (
-            ("num_clips", num_clips, 1),
-            ("seed", seed, 0),
-            ("frames", frames, 1),
-            ("size", size, 16),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-                raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
+        check_options(
+            split,
+            {"num_clips": (num_clips, 1), "seed": (seed, 0), "frames": (frames, 1), "size": (size, 16)},
+            {"pan_probability": pan_probability, "two_actors_probability": two_actors_probability},
+        )
         if not 0 < fps <= 240:
             raise ValueError(f"fps must be above 0 and at most 240, not {fps!r}")
-        for name, share in (
-            ("pan_probability", pan_probability),
-            ("two_actors_probability", two_actors_probability),
-        ):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, not {share!r}")
         self.sprites = sprites
         self.split = split
         self.num_clips = num_clips
@@ -83,11 +84,8 @@ class Stage:
         Raises:
             IndexError: there is no such clip.
         """
-        place = operator.index(index)
-        if not -self.num_clips <= place < self.num_clips:
-            raise IndexError(f"clip {place} is beyond the {self.num_clips} clips of this source")
         return scene_at(
-            place % self.num_clips,
+            place_of(index, self.num_clips),
             split=self.split,
             seed=self.seed,
             frames=self.frames,
@@ -102,18 +100,7 @@ class Stage:
         return CaptionedClip(render(scene, self.sprites).frames, self.fps, caption(scene))
 
 
-def open_stage(
-    *,
-    cache: str | None = None,
-    split: Split = "train",
-    num_clips: int = 100_000,
-    seed: int = 0,
-    frames: int = 16,
-    size: int = 64,
-    fps: float = 8.0,
-    pan_probability: float = 0.1,
-    two_actors_probability: float = 0.0,
-) -> Stage:
+def open_stage(*, cache: str | None = None, **options: Unpack[StageOptions]) -> Stage:
     """Open the stage with the fetched actors: the clip source "stage". See `Stage` for the options.
 
     Args:
@@ -122,15 +109,4 @@ def open_stage(
     Raises:
         ValueError: the actors have not been fetched, or an option is out of its range.
     """
-    folder = default_cache() if cache is None else Path(cache).expanduser()
-    return Stage(
-        load_sprites(folder / SPRITES_FILE),
-        split=split,
-        num_clips=num_clips,
-        seed=seed,
-        frames=frames,
-        size=size,
-        fps=fps,
-        pan_probability=pan_probability,
-        two_actors_probability=two_actors_probability,
-    )
+    return Stage(fetched_sprites(cache), **options)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -15,15 +13,15 @@ from moviegen_runtime.data.source import CaptionedClip
 from numpy.typing import NDArray
 
 from moviegen_miniature.captions import caption
-from moviegen_miniature.casting import SPLITS, Split
-from moviegen_miniature.fetch import SPRITES_FILE, default_cache
+from moviegen_miniature.casting import Split, check_options, place_of
+from moviegen_miniature.fetch import fetched_sprites
 from moviegen_miniature.render import render
 from moviegen_miniature.sound.captions import sound_caption
 from moviegen_miniature.sound.casting import FPS_CHOICES, SHORTEST, take_at
 from moviegen_miniature.sound.events import Event, events
 from moviegen_miniature.sound.soundtrack import RATE, Take, soundtrack
 from moviegen_miniature.sound.synthesis import SMALLEST_RATE
-from moviegen_miniature.sprites import Sprites, load_sprites
+from moviegen_miniature.sprites import Sprites
 
 
 @dataclass(frozen=True)
@@ -91,17 +89,17 @@ class Takes:
         pan_probability: float = 0.1,
         music_probability: float = 0.25,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
-        for name, value, smallest in (
-            ("num_clips", num_clips, 1),
-            ("seed", seed, 0),
-            ("size", size, 16),
-            ("rate", rate, SMALLEST_RATE),
-            ("channels", channels, 1),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-                raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
+        check_options(
+            split,
+            {
+                "num_clips": (num_clips, 1),
+                "seed": (seed, 0),
+                "size": (size, 16),
+                "rate": (rate, SMALLEST_RATE),
+                "channels": (channels, 1),
+            },
+            {"pan_probability": pan_probability, "music_probability": music_probability},
+        )
         if channels > 2:
             raise ValueError(f"channels must be 1 or 2, not {channels}")
         if not SHORTEST <= seconds <= 60:
@@ -110,9 +108,6 @@ class Takes:
             raise ValueError(f"fps_choices must be rates above 0 and at most 240, not {fps_choices!r}")
         if broken := [fps for fps in fps_choices if abs(seconds * fps - round(seconds * fps)) > 1e-6]:
             raise ValueError(f"{seconds:g} s are not a whole number of frames at {broken[0]:g} a second")
-        for name, share in (("pan_probability", pan_probability), ("music_probability", music_probability)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, not {share!r}")
         self.split: Split = split
         self.num_clips = num_clips
         self.seed = seed
@@ -133,11 +128,8 @@ class Takes:
         Raises:
             IndexError: there is no such clip.
         """
-        place = operator.index(index)
-        if not -self.num_clips <= place < self.num_clips:
-            raise IndexError(f"clip {place} is beyond the {self.num_clips} clips of this source")
         return take_at(
-            place % self.num_clips,
+            place_of(index, self.num_clips),
             split=self.split,
             seed=self.seed,
             seconds=self.seconds,
@@ -207,7 +199,7 @@ def open_sound_stage(*, cache: str | None = None, **options: Unpack[TakeOptions]
     Raises:
         ValueError: the actors have not been fetched, or an option is out of its range.
     """
-    return SoundStage(_sprites(cache), **options)
+    return SoundStage(fetched_sprites(cache), **options)
 
 
 def open_stage_sounds(
@@ -222,9 +214,4 @@ def open_stage_sounds(
     Raises:
         ValueError: the actors have not been fetched, or an option is out of its range.
     """
-    return StageSounds(_sprites(cache) if pictures else None, **options)
-
-
-def _sprites(cache: str | None) -> Sprites:
-    folder = default_cache() if cache is None else Path(cache).expanduser()
-    return load_sprites(folder / SPRITES_FILE)
+    return StageSounds(fetched_sprites(cache) if pictures else None, **options)
