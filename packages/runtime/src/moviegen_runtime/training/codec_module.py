@@ -26,16 +26,14 @@ from moviegen_runtime.data.order import permutation
 from moviegen_runtime.data.sounds import SoundSource, open_sounds
 from moviegen_runtime.metrics import si_sdr
 from moviegen_runtime.training.audio_recipe import CodecRecipe
-from moviegen_runtime.training.game import add_player, clip_players
-from moviegen_runtime.training.module import TrainingModule
-from moviegen_runtime.training.optimizer import MuonWithAdamW
+from moviegen_runtime.training.game import AdversarialModule
 from moviegen_runtime.training.preview import save_spectrograms
 from moviegen_runtime.training.sounds import SoundBatch, collate_sounds, random_cuts
 
 _PREVIEW_SOUNDS = 6
 
 
-class CodecModule(TrainingModule[AudioCodec]):
+class CodecModule(AdversarialModule[AudioCodec]):
     """The codec in training, perhaps against discriminators.
 
     Args:
@@ -99,25 +97,6 @@ class CodecModule(TrainingModule[AudioCodec]):
         discriminator.requires_grad_(True)
         real = discriminator(target)
         return real, fake, discriminator_loss(real, discriminator(made.detach()))
-
-    def configure_optimizers(self) -> MuonWithAdamW:
-        optimizer = super().configure_optimizers()
-        plan = self.codec_recipe.discriminator
-        if self.discriminator is not None and plan is not None:
-            eps = self.recipe.optimizer.eps
-            add_player(optimizer, self.discriminator, lr=plan.lr, betas=plan.betas, eps=eps)
-        return optimizer
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        if self.discriminator is None or gradient_clip_val is None:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        else:
-            clip_players((self.model, self.discriminator), gradient_clip_val)
 
     @torch.no_grad()
     def validate(self, preview: Path) -> dict[str, float]:

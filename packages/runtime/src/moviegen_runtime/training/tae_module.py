@@ -30,9 +30,7 @@ from moviegen_runtime.features.efficientnet_lite import PerceptualDistance, load
 from moviegen_runtime.features.vgg_lpips import load_vgg_lpips
 from moviegen_runtime.metrics import clip_psnr
 from moviegen_runtime.training.clips import ClipBatch, collate_clips, open_clips, random_crops
-from moviegen_runtime.training.game import add_player, clip_players
-from moviegen_runtime.training.module import TrainingModule
-from moviegen_runtime.training.optimizer import MuonWithAdamW
+from moviegen_runtime.training.game import AdversarialModule
 from moviegen_runtime.training.preview import save_comparison
 from moviegen_runtime.training.recipe import EfficientNetFeatures, PerceptualFeatures, TAERecipe
 
@@ -40,7 +38,7 @@ _OUTER = ("encoder.conv_in.", "encoder.conv_out.", "decoder.conv_in.", "decoder.
 _PREVIEW_CLIPS = 6
 
 
-class TAEModule(TrainingModule[TAE]):
+class TAEModule(AdversarialModule[TAE]):
     """The autoencoder in training, jointly on videos and images, and perhaps against a discriminator.
 
     Args:
@@ -109,25 +107,6 @@ class TAEModule(TrainingModule[TAE]):
         loss = hinge_loss(discriminator(real), discriminator(fake.detach()))
         terms = {"adversarial": adversarial, "adaptive_weight": weight, "discriminator": loss}
         return weight * adversarial, terms
-
-    def configure_optimizers(self) -> MuonWithAdamW:
-        optimizer = super().configure_optimizers()
-        plan = self.tae_recipe.discriminator
-        if self.discriminator is not None and plan is not None:
-            eps = self.recipe.optimizer.eps
-            add_player(optimizer, self.discriminator, lr=plan.lr, betas=plan.betas, eps=eps)
-        return optimizer
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        if self.discriminator is None or gradient_clip_val is None:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        else:
-            clip_players((self.model, self.discriminator), gradient_clip_val)
 
     def _cut(self, batch: ClipBatch, step: int) -> tuple[str, VideoClip]:
         """What this step is trained on: images, short clips or the clips themselves, or crops of them."""
