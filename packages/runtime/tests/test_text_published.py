@@ -215,7 +215,7 @@ def test_states_in_half_precision_are_nearly_the_same(
     folders: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = text_encoder(name, folders[name]).encode(PROMPTS).embeddings
-    monkeypatch.setattr("moviegen_runtime.text.published._computes_in_bfloat16", lambda _: True)
+    monkeypatch.setattr("moviegen_runtime.text.published.precision_on", lambda _: "bfloat16")
     encoder = PublishedEncoder(name, folders[name])
     halved = encoder.encode(PROMPTS).embeddings
     assert encoder.precision == "bfloat16"
@@ -301,7 +301,7 @@ def test_what_does_not_fit_is_refused(folders: dict[str, Path], tmp_path: Path) 
 
 
 def test_a_missing_extra_is_said(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moviegen_runtime.text.published.find_spec", lambda _: None)
+    monkeypatch.setattr("moviegen_runtime.pretrained.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"needs the extra 'moviegen-runtime\[encoders\]'"):
         text_encoder("ul2", folders["ul2"])
 
@@ -419,7 +419,7 @@ def test_the_command_keeps_what_was_read(
     main(["generate", "a cow", "-o", "plain.png", *options])
     main(["generate", "a cow", "-o", "first.png", "--embeddings", "kept", *options])
     assert len(list(Path("kept").iterdir())) == 3  # one an encoder
-    monkeypatch.setattr("moviegen_runtime.text.published._load", None)  # whoever loads now comes to grief
+    monkeypatch.setattr(PublishedEncoder, "_load", None)  # whoever loads now comes to grief
     main(["generate", "a cow", "-o", "second.png", "--embeddings", "kept", *options])
     main(["generate", "--from-sidecar", "first.json", "-o", "again.png", "--embeddings", "kept"])
     assert len({Path(f"{name}.png").read_bytes() for name in ("plain", "first", "second", "again")}) == 1
