@@ -26,8 +26,10 @@ from moviegen_runtime.data.sound_latents import (
 )
 from moviegen_runtime.data.sounds import CaptionedSound
 from moviegen_runtime.data.source import CaptionedClip
+from moviegen_runtime.features.clip_sight import ClipSight
 from safetensors.torch import load, save
 from torch import Tensor
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 CODEC = AudioCodecConfig(
     sample_rate=1000, rates=(4, 10), encoder_width=2, decoder_width=8, hidden_width=8, latent_channels=4
@@ -281,3 +283,40 @@ def test_the_command_caches_and_goes_on(
         replace(job, num_sounds=4).run()
     with pytest.raises(ValueError, match="no sound source is called 'stage'"):
         replace(job, source="stage").run()
+
+
+def test_the_command_keeps_features_of_a_clip(
+    codec: AudioCodec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = SimpleNamespace(name="seven", load=lambda: Sounds)
+    monkeypatch.setattr(source, "entry_points", lambda group: [point] if "sound" in group else [])
+    save_codec(codec, tmp_path / "codec")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sizes = CLIPVisionConfig(
+            hidden_size=8,
+            intermediate_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            image_size=8,
+            patch_size=4,
+            projection_dim=5,
+        )
+        CLIPVisionModelWithProjection(sizes).save_pretrained(tmp_path / "clip")
+    job = SoundsCommand(
+        out=tmp_path / "set",
+        codec=str(tmp_path / "codec"),
+        source="seven",
+        num_sounds=2,
+        sight=str(tmp_path / "clip"),
+    )
+    job.run()
+    cached, sight = ShardedSounds(tmp_path / "set"), ClipSight(tmp_path / "clip")
+    assert cached.properties.features == (sight.weights_hash, 5)
+    seen, picture = cached[1].seen, Sounds()[1].picture
+    assert seen is not None
+    assert picture is not None
+    pixels = torch.from_numpy(picture.frames).permute(0, 3, 1, 2) / 127.5 - 1
+    torch.testing.assert_close(seen.values.float(), sight.encode(pixels), atol=2e-3, rtol=2e-3)
+    with pytest.raises(ValueError, match="the pictures or their features, not both"):
+        replace(job, pictures="8").run()

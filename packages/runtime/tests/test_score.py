@@ -25,6 +25,7 @@ from moviegen_audio import (
 )
 from moviegen_core import TextContext
 from moviegen_dit import TextEncoderSpec
+from moviegen_runtime.features.clip_sight import ClipSight
 from moviegen_runtime.media.loudness import measured
 from moviegen_runtime.media.sound import RATE, Samples
 from moviegen_runtime.media.sound_picture import film_picture
@@ -33,6 +34,7 @@ from moviegen_runtime.pipelines.score import Composing, SoundCast, score
 from moviegen_runtime.results import Scored
 from PIL import Image
 from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 MakeFilm = Callable[..., Path]
 QUICK = Composing(sampler=partial(sample, steps=1, method="euler", guidance=1.0))
@@ -451,3 +453,26 @@ def test_progress_goes_from_watching_to_writing(tmp_path: Path, make: Make, make
         counts = [(done, total) for each, done, total in told if each == stage]
         assert [done for done, _ in counts] == sorted(done for done, _ in counts)
         assert counts[-1][0] == counts[-1][1] > 0
+
+
+def test_a_published_clip_can_be_what_sees(
+    tmp_path: Path, make: Make, make_film: MakeFilm, sound_cast: SoundCast
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sizes = CLIPVisionConfig(
+            hidden_size=8,
+            intermediate_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            image_size=16,
+            patch_size=8,
+            projection_dim=12,
+        )
+        CLIPVisionModelWithProjection(sizes).save_pretrained(tmp_path / "clip")
+    source = make_film(tmp_path / "in.mp4", times=range(12))
+    sounds = []
+    for sight in (ClipSight(tmp_path / "clip"), sound_cast.sight):
+        assert make(source, cast=replace(sound_cast, sight=sight)).frames == 12
+        sounds.append(heard(tmp_path / "out.mp4"))
+    assert not np.array_equal(*sounds)

@@ -169,10 +169,12 @@ class Sounds:
     """How many sounds, from the first on; all of them if not given."""
     pictures: str | None = None
     """Keep the films' pictures, at this size: one number for a square, or WIDTHxHEIGHT."""
+    sight: str | None = None
+    """Keep features of the pictures in their place, by a CLIP such as MetaCLIP: a folder or a Hub id."""
     encoder: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Text encoder, minilm (the default) or NAME=SOURCE with a folder or Hub id; can be given again."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the codec and large text encoders run; auto takes CUDA where it is there."""
+    """Where the codec, the CLIP and large text encoders run; auto takes CUDA where it is there."""
 
     def run(self) -> None:
         """Encode, and say at the end how many samples there are and how many sounds were skipped.
@@ -189,6 +191,7 @@ class Sounds:
         from moviegen_runtime.data.progress import JobProgress
         from moviegen_runtime.data.sound_caching import SoundJob, cache_sounds, sounds_done
         from moviegen_runtime.data.sounds import open_sounds
+        from moviegen_runtime.features.clip_sight import ClipSight
         from moviegen_runtime.requests import parse_size
 
         options = _parse_options(self.set)
@@ -202,6 +205,7 @@ class Sounds:
             codec_hash=weights_hash(locate_codec(self.codec)),
             encoders=_encoders(self.encoder, device),
             pictures=None if size is None else (size[1], size[0]),
+            sight=None if self.sight is None else ClipSight(self.sight, device),
             device=device,
         )
         done = sounds_done(job, self.out)
