@@ -9,14 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import moviegen_audio
 import numpy as np
 import pytest
+import torch
 from moviegen_runtime import ScoreRequest, load, load_composer
 from moviegen_runtime.cli import main
+from moviegen_runtime.features.clip_sight import ClipSight
 from moviegen_runtime.media.sound_picture import film_picture
 from moviegen_runtime.pipelines.composer import sound_caption
 from moviegen_runtime.requests import ScoreSettings
 from PIL import Image
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 MakeFilm = Callable[..., Path]
 RATE = 48_000
@@ -232,3 +236,49 @@ def test_open_settings_are_those_of_the_paper_or_the_cast() -> None:
     assert resolved.resolved(ScoreSettings(steps=3)) == resolved
     with pytest.raises(ValueError, match="a segment of 8 s must be longer than twice its context of 5 s"):
         ScoreRequest(segment=8.0).resolved(ScoreSettings())
+
+
+@pytest.fixture
+def blind_model(tiny_sound_model: Path, tmp_path: Path) -> Path:
+    """The tiny models of sound, with a transformer that has no network of its own for pictures."""
+    model = Path(shutil.copytree(tiny_sound_model, tmp_path / "blind"))
+    config = moviegen_audio.load_dit(model / "audio" / "dit").config
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        dit = moviegen_audio.AudioDiT(config.model_copy(update={"sight": None}))
+        for parameter in dit.parameters():
+            parameter.data += 0.3 * torch.randn_like(parameter)
+    moviegen_audio.save_dit(dit, model / "audio" / "dit")
+    return model
+
+
+def write_clip(folder: Path, width: int) -> None:
+    sizes = CLIPVisionConfig(
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        image_size=16,
+        patch_size=8,
+        projection_dim=width,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(width)
+        CLIPVisionModelWithProjection(sizes).save_pretrained(folder)
+
+
+def test_a_clip_sees_for_a_transformer_that_does_not(film: str, blind_model: Path) -> None:
+    with pytest.raises(ValueError, match=r"no folder .*sight with the CLIP .* place in cast\.json"):
+        load_composer(blind_model, device="cpu")
+    write_clip(blind_model / "sight", 12)
+    beside = load_composer(blind_model, device="cpu")
+    scored = beside.score(ScoreRequest(seed=1), film, "beside.mp4")
+    assert scored.weights["sight"] == ClipSight(blind_model / "sight").weights_hash
+    (blind_model / "sight").rename(blind_model / "eyes")
+    settings = json.loads((blind_model / "cast.json").read_text())
+    (blind_model / "cast.json").write_text(json.dumps(settings | {"sight": "eyes"}))
+    load_composer(blind_model, device="cpu").score(ScoreRequest(seed=1), film, "named.mp4")
+    assert packets("beside.mp4") == packets("named.mp4")
+    write_clip(blind_model / "eyes", 10)
+    with pytest.raises(ValueError, match="width of picture features: 10 here, 12 for the transformer"):
+        load_composer(blind_model, device="cpu")

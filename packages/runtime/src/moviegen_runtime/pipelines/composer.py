@@ -14,8 +14,8 @@ from moviegen_core import weights_hash
 from pydantic import JsonValue, ValidationError
 
 from moviegen_runtime.pipelines.device import usable_device
-from moviegen_runtime.pipelines.encoders import cast_encoder
-from moviegen_runtime.pipelines.score import Composing, SoundCast, score
+from moviegen_runtime.pipelines.encoders import SIGHT, cast_encoder, cast_sight
+from moviegen_runtime.pipelines.score import Composing, FrameEncoder, SoundCast, score
 from moviegen_runtime.pipelines.settings import MINIATURE, CastSettings, folder_settings, miniature_settings
 from moviegen_runtime.requests import ScoreRequest, ScoreSettings
 from moviegen_runtime.results import DtypeName, Machine, ProgressCallback, Scored, ScoredFilm
@@ -145,7 +145,8 @@ def load_composer(model: Path | str, *, device: str = "auto", dtype: DtypeName =
 
     Args:
         model: a folder that holds the folders `audio/codec` and `audio/dit`, the folder of the text encoder
-            that these name unless it is MiniLM, and, for its own defaults, a `cast.json`.
+            that these name unless it is MiniLM, `sight` with a CLIP if the transformer has no network of its
+            own for pictures, and, for its own defaults, a `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
 
     Raises:
@@ -197,12 +198,13 @@ def composer_of(
     """
     codec_folder, dit_folder = folders
     codec, dit = moviegen_audio.load_codec(codec_folder), moviegen_audio.load_dit(dit_folder)
-    sight = dit.sight
-    if sight is None:
-        raise ValueError(
-            f"the transformer in {dit_folder} reads features of pictures that another model makes: give both "
-            "to moviegen_runtime.pipelines.score.score, as a SoundCast"
-        )
+    weights = {"audio-codec": weights_hash(codec_folder), "audio-dit": weights_hash(dit_folder)}
+    sight: FrameEncoder
+    if dit.sight is not None:
+        sight = dit.sight
+    else:
+        sight = clip = cast_sight(model, settings, machine.device)
+        weights[SIGHT] = clip.weights_hash
     spec = dit.config.text_encoder
     text = (loaded or {}).get(spec.name) or cast_encoder(spec, model, settings, machine.device, embeddings)
     dtype: torch.dtype = getattr(torch, machine.dtype)
@@ -213,9 +215,5 @@ def composer_of(
         machine=machine,
         defaults=settings.sound,
         models=SoundCast(codec, dit, text, sight),
-        weights={
-            "audio-codec": weights_hash(codec_folder),
-            "audio-dit": weights_hash(dit_folder),
-            text.name: text.weights_hash,
-        },
+        weights={**weights, text.name: text.weights_hash},
     )

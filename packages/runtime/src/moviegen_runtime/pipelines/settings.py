@@ -42,6 +42,8 @@ class CastSettings(BaseModel):
         trained: beyond it a request is refused; None: as far as the model's position tables reach.
         text_encoders: where each text encoder's weights are, by its name: a folder, relative ones to the
             model's, or a Hub id; an encoder that is not named has a folder of its name in the model's.
+        sight: the same for the CLIP that sees films for a transformer of sound without a network of its own
+            for pictures; None: the model's folder `sight`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +52,7 @@ class CastSettings(BaseModel):
     sound: ScoreSettings = ScoreSettings()
     trained: Extent | None = None
     text_encoders: dict[str, str] = Field(default_factory=dict)
+    sight: str | None = None
 
     def check(self, request: TextToVideoRequest) -> None:
         """Refuse a resolved request beyond what the cast was trained on.
