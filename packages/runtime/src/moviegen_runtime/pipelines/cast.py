@@ -42,7 +42,7 @@ class Cast:
     dit: VideoDiT
     encoders: tuple[FrozenTextEncoder, ...]
     weights: dict[str, str]
-    composer: Composer | None
+    composer: Composer | None = None
 
     @overload
     def generate(
