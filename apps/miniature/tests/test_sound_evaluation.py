@@ -26,6 +26,7 @@ from moviegen_miniature.sound.sampling_study import settings
 from moviegen_miniature.sound.soundtrack import soundtrack
 from moviegen_miniature.sound.trials import (
     Film,
+    Sound,
     SoundSampling,
     captions,
     codec_fidelity,
@@ -35,7 +36,6 @@ from moviegen_miniature.sound.trials import (
 from moviegen_miniature.sprites import Sprites, save_sprites
 from moviegen_runtime import load
 from moviegen_runtime.media.motion import MotionChanges
-from moviegen_runtime.media.onsets import Times
 from moviegen_runtime.metrics import Frames
 from moviegen_runtime.pipelines.composer import load_composer
 from moviegen_runtime.pipelines.score import SoundCast
@@ -198,13 +198,13 @@ def test_the_draw_that_is_most_in_time_is_kept(
     film = films(takes, sprites)
     seen: list[float] = []
 
-    def liked(changes: MotionChanges, heard: Times, begin: float, end: float) -> float:
-        del changes, heard
-        assert (begin, end) == (0.0, 2.0)
+    def liked(changes: MotionChanges, samples: Sound, rate: int) -> float:
+        del changes
+        assert samples.shape == (1, 2 * rate)
         seen.append(float(len(seen) % 3 == 0))  # the first draw of each
         return seen[-1]
 
-    monkeypatch.setattr(trials, "synchrony", liked)
+    monkeypatch.setattr(trials, "sound_synchrony", liked)
     best = list(made(sound_cast, 2, 2.0, replace(ONE_STEP, candidates=3), silent, film=film))
     one = list(made(sound_cast, 2, 2.0, ONE_STEP, silent, film=film))
     assert len(seen) == 6

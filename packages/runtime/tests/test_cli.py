@@ -21,8 +21,8 @@ OPTIONS_OF_GENERATE = {
 }
 OPTIONS_OF_SCORE = {
     *("--help", "--output", "--prompt", "--music", "--from-sidecar", "--model", "--seed", "--steps"),
-    *("--guidance", "--method", "--segment", "--context", "--loudness", "--plot", "--device", "--dtype"),
-    "--overwrite",
+    *("--guidance", "--method", "--segment", "--context", "--candidates", "--loudness", "--plot", "--device"),
+    *("--dtype", "--overwrite"),
 }
 
 

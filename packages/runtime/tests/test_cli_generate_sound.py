@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -71,6 +72,26 @@ def test_a_sidecar_makes_the_same_file_again_with_its_sound_or_without(
     Path("old.json").write_text(json.dumps(old))
     main(["generate", "--from-sidecar", "old.json", "-o", "again.mp4", "--overwrite"])
     assert Path("again.mp4").read_bytes() == Path("silent.mp4").read_bytes()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_cast_says_how_many_draws_a_sound_has(
+    tiny_sound_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny_sound_model, "model")
+    settings = json.loads(Path("model/cast.json").read_text())
+    settings["sound"]["candidates"] = 2
+    main(["generate", PROMPT, "-o", "one.mp4", "--model", "model"])
+    Path("model/cast.json").write_text(json.dumps(settings))
+    main(["generate", PROMPT, "-o", "two.mp4", "--model", "model"])
+    old, told = (json.loads(Path(name).read_text()) for name in ("one.json", "two.json"))
+    assert told["sound"]["candidates"] == told["stages"]["composing"]["candidates"] == 2
+    main(["score", "two.mp4", "-o", "scored.mp4", "--prompt", PROMPT, "--model", "model"])
+    assert Path("scored.mp4").read_bytes() == Path("two.mp4").read_bytes()
+    del old["sound"]["candidates"]  # as sidecars were before there were draws
+    Path("old.json").write_text(json.dumps(old))
+    main(["generate", "--from-sidecar", "old.json", "-o", "again.mp4"])
+    assert Path("again.mp4").read_bytes() == Path("one.mp4").read_bytes()
     assert capsys.readouterr().err == ""
 
 

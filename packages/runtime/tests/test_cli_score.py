@@ -16,7 +16,10 @@ import torch
 from moviegen_runtime import ScoreRequest, load, load_composer
 from moviegen_runtime.cli import main
 from moviegen_runtime.features.clip_sight import ClipSight
+from moviegen_runtime.media.motion import MotionChanges
+from moviegen_runtime.media.sound import Samples
 from moviegen_runtime.media.sound_picture import film_picture
+from moviegen_runtime.pipelines import ranking
 from moviegen_runtime.pipelines.composer import sound_caption
 from moviegen_runtime.requests import ScoreSettings
 from PIL import Image
@@ -77,7 +80,7 @@ def test_a_film_gets_a_sound_a_plot_and_a_sidecar(
     assert sidecar["sha256"] == hashlib.sha256(Path("out.mp4").read_bytes()).hexdigest()
     assert sidecar["film_sha256"] == hashlib.sha256(Path(film).read_bytes()).hexdigest()
     asked = {"prompt": "rain on a roof", "music": None, "seed": 0, "steps": 2, "guidance": 2.0}
-    asked |= {"method": "euler", "segment": 1.0, "context": 0.2, "loudness": -16.0}
+    asked |= {"method": "euler", "segment": 1.0, "context": 0.2, "candidates": 1, "loudness": -16.0}
     assert sidecar["request"] == asked
     assert set(sidecar["weights"]) == {"audio-codec", "audio-dit", "minilm"}
     assert 'description: "rain on a roof"' in sidecar["stages"]["composing"]["caption"]
@@ -92,6 +95,7 @@ def test_a_sidecar_makes_the_same_film_again(
 ) -> None:
     options = ["--prompt", "steps", "--music", "a slow tune", "--seed", "5", "--steps", "1"]
     options += ["--segment", "0.8", "--context", "0.1", "--loudness", "-20", "--method", "midpoint"]
+    options += ["--candidates", "2"]
     main(["score", film, "-o", "out.mp4", *options, "--model", str(tiny_sound_model)])
     main(["score", film, "-o", "again.mp4", "--from-sidecar", "out.json"])
     assert Path("again.mp4").read_bytes() == Path("out.mp4").read_bytes()
@@ -101,6 +105,57 @@ def test_a_sidecar_makes_the_same_film_again(
     assert capsys.readouterr().err == ""
     main(["score", film, "-o", "other.mp4", "--seed", "6", "--model", str(tiny_sound_model)])
     assert Path("other.mp4").read_bytes() != Path("out.mp4").read_bytes()
+
+
+def test_the_draw_that_ranks_best_is_heard_and_one_draw_is_not_ranked(
+    film: str, tiny_sound_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranks are turned round: of two draws now one is heard, now the other, and of one draw that one."""
+    model = ["--model", str(tiny_sound_model), "--segment", "4", "--overwrite"]
+    ranked: list[float] = []
+
+    def made(candidates: int, sign: int) -> bytes:
+        def liked(changes: MotionChanges, samples: Samples, rate: int, *, begin: float) -> float:
+            assert len(changes.moments)
+            assert (samples.shape, rate, begin) == ((1, 38 * 640), 16_000, 0.0)
+            ranked.append(float(np.square(samples).mean()))
+            return sign * ranked[-1]
+
+        ranked.clear()
+        monkeypatch.setattr(ranking, "sound_synchrony", liked)
+        main(["score", film, "-o", "out.mp4", "--candidates", str(candidates), *model])
+        assert len(ranked) == (candidates if candidates > 1 else 0)
+        return Path("out.mp4").read_bytes()
+
+    loud = made(2, 1)
+    levels = list(ranked)
+    soft = made(2, -1)
+    assert ranked == levels
+    assert levels[0] != levels[1]
+    assert loud != soft
+    assert made(2, 1) == loud
+    alone = made(1, 1)
+    main(["score", film, "-o", "out.mp4", *model])
+    assert Path("out.mp4").read_bytes() == alone
+
+
+def test_a_sidecar_from_before_there_were_draws_takes_the_first(
+    film: str, tiny_sound_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["score", film, "-o", "out.mp4", "--model", str(tiny_sound_model)])
+    old = json.loads(Path("out.json").read_text())
+    assert old["request"].pop("candidates") == 1
+    assert old["stages"]["composing"].pop("candidates") == 1
+    Path("old.json").write_text(json.dumps(old))
+    shutil.copytree(tiny_sound_model, "model")
+    settings = json.loads(Path("model/cast.json").read_text())
+    settings["sound"]["candidates"] = 3  # what the cast does by now
+    Path("model/cast.json").write_text(json.dumps(settings))
+    main(["score", film, "-o", "again.mp4", "--from-sidecar", "old.json", "--model", "model"])
+    assert Path("again.mp4").read_bytes() == Path("out.mp4").read_bytes()
+    main(["score", film, "-o", "new.mp4", "--model", "model"])
+    assert json.loads(Path("new.json").read_text())["request"]["candidates"] == 3
+    assert capsys.readouterr().err == ""
 
 
 def test_a_sidecar_is_of_its_own_film_and_its_own_weights(
@@ -136,6 +191,14 @@ def test_a_sidecar_is_of_its_own_film_and_its_own_weights(
         (["film.mp4", "-o", "out.mp4", "--guidance", "nan"], "guidance should be a finite number, not nan"),
         (["film.mp4", "-o", "out.mp4", "--segment", "0"], "segment should be greater than 0, not 0"),
         (["film.mp4", "-o", "out.mp4", "--context", "-1"], "context should be greater than or equal to 0"),
+        (
+            ["film.mp4", "-o", "out.mp4", "--candidates", "0"],
+            "candidates should be greater than or equal",
+        ),
+        (
+            ["film.mp4", "-o", "out.mp4", "--candidates", "65"],
+            "candidates should be less than or equal to",
+        ),
         (["film.mp4", "-o", "out.mp4", "--loudness", "1"], "loudness should be less than or equal to 0"),
         (["film.mp4", "-o", "out.mp4", "--from-sidecar", "a.json", "--seed", "1"], "leave out --seed"),
         (["film.mp4", "-o", "out.mp4", "--from-sidecar", "a.json", "--music", "a"], "leave out --music"),
@@ -233,6 +296,7 @@ def test_a_text_is_put_into_the_template_of_captions() -> None:
 def test_open_settings_are_those_of_the_paper_or_the_cast() -> None:
     resolved = ScoreRequest(prompt="rain", guidance=1.0, seed=2).resolved(ScoreSettings())
     assert (resolved.steps, resolved.method, resolved.guidance, resolved.seed) == (64, "midpoint", 1.0, 2)
+    assert resolved.candidates == 1
     assert resolved.resolved(ScoreSettings(steps=3)) == resolved
     with pytest.raises(ValueError, match="a segment of 8 s must be longer than twice its context of 5 s"):
         ScoreRequest(segment=8.0).resolved(ScoreSettings())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -19,6 +20,10 @@ from moviegen_audio import (
     AudioConditions,
     AudioDiT,
     AudioDiTConfig,
+    Sampler,
+    Score,
+    Search,
+    Segment,
     Segmenting,
     codec_layers,
     sample,
@@ -26,9 +31,12 @@ from moviegen_audio import (
 from moviegen_core import TextContext
 from moviegen_dit import TextEncoderSpec
 from moviegen_runtime.features.clip_sight import ClipSight
+from moviegen_runtime.media.film import Film, open_film
 from moviegen_runtime.media.loudness import measured
+from moviegen_runtime.media.motion import MotionChanges
 from moviegen_runtime.media.sound import RATE, Samples
 from moviegen_runtime.media.sound_picture import film_picture
+from moviegen_runtime.media.writing import write_clip
 from moviegen_runtime.pipelines import score as score_module
 from moviegen_runtime.pipelines.score import Composing, SoundCast, score
 from moviegen_runtime.results import Scored
@@ -252,6 +260,64 @@ def test_segments_see_together_what_one_would_see(
         parts.clear()
     assert told[0].std() > 1e-3
     torch.testing.assert_close(told[0], told[1])
+
+
+@pytest.mark.parametrize("flash", [0.5, 1.5, 2.5])
+def test_of_several_draws_the_one_that_clicks_at_the_flash_is_heard(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch, flash: float
+) -> None:
+    """Through real files and a real codec; the draws differ in the latent frame that is loud."""
+    frames = np.zeros((72, 48, 64, 3), np.uint8)
+    frames[round(24 * flash) :] = 220
+    write_clip(frames, 24, tmp_path / "in.mp4")
+    draws = torch.zeros(3, 4, 75)
+    for draw, moment in zip(draws, (0.5, 1.5, 2.5), strict=True):
+        draw[:, round(25 * moment)] = 30
+
+    def sampler(model: AudioDiT, conditions: AudioConditions, noise: Tensor) -> Tensor:
+        del model, conditions
+        assert noise.shape == draws.shape
+        return draws
+
+    opened: list[Path] = []
+
+    def counted(path: Path, *, with_sound: bool) -> AbstractContextManager[Film]:
+        opened.append(path)
+        return open_film(path, with_sound=with_sound)
+
+    monkeypatch.setattr(score_module, "open_film", counted)
+    make(tmp_path / "in.mp4", composing=Composing(search=Search(candidates=3), sampler=sampler))
+    sound = np.square(heard(tmp_path / "out.mp4")[0])
+    assert abs(np.argmax(np.convolve(sound, np.ones(960), "same")) / RATE - flash) < 0.1
+    assert opened == [tmp_path / "in.mp4"]  # what ranks and what is composed by is seen in one go
+
+
+def test_a_score_of_another_kind_may_rank(tmp_path: Path, make: Make, make_film: MakeFilm) -> None:
+    source = make_film(tmp_path / "in.mp4", times=range(16))
+    draws = torch.randn(4, 4, 50, generator=torch.Generator().manual_seed(0))
+    best = int(draws[:, 0, 0].argmin())
+    assert best != 0
+
+    def least(codec: AudioCodec, changes: MotionChanges) -> Score:
+        def score(values: Tensor, segment: Segment) -> float:
+            assert segment.frames == values.shape[2] == 50
+            return -float(values[0, 0, 0])
+
+        del codec, changes
+        return score
+
+    def given(latents: Tensor) -> Sampler:
+        def sampler(model: AudioDiT, conditions: AudioConditions, noise: Tensor) -> Tensor:
+            del model, conditions
+            assert noise.shape == latents.shape
+            return latents
+
+        return sampler
+
+    make(source, composing=Composing(search=Search(candidates=4), rank=least, sampler=given(draws)))
+    ranked = heard(tmp_path / "out.mp4")
+    make(source, composing=Composing(sampler=given(draws[best : best + 1])))
+    assert np.array_equal(heard(tmp_path / "out.mp4"), ranked)
 
 
 def test_a_long_film_is_written_down_while_it_is_made(

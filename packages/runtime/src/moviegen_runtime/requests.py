@@ -148,11 +148,13 @@ def _described(text: str) -> str:
 Description = Annotated[str, AfterValidator(_described)]
 Segment = Annotated[float, Field(gt=0, le=600)]
 SegmentContext = Annotated[float, Field(ge=0, le=300)]
+Candidates = Annotated[int, Field(ge=1, le=64)]
 Lufs = Annotated[float, Field(ge=-70, le=0)]
 
 
 class ScoreSettings(BaseModel):
-    """How a soundtrack is made, with nothing left open; the defaults are the paper's where it has some.
+    """How a soundtrack is made, with nothing left open; the defaults are the paper's where it has some,
+    except that of candidates.
 
     Args:
         steps: equal steps of the solver; 64 in the paper.
@@ -160,6 +162,8 @@ class ScoreSettings(BaseModel):
         method: the solver; midpoint in the paper.
         segment: seconds of sound that the model sees at once, at most.
         context: seconds of sound that is there already and that the next segment is shown.
+        candidates: draws of each segment, of which the one that is most in time with the picture is kept; 8
+            in the paper, which ranks by other scores.
         loudness: of the whole in LUFS; ours.
     """
 
@@ -170,6 +174,7 @@ class ScoreSettings(BaseModel):
     method: MethodName = "midpoint"
     segment: Segment = 25.0
     context: SegmentContext = 5.0
+    candidates: Candidates = 1
     loudness: Lufs = -16.0
 
     @model_validator(mode="after")
@@ -202,6 +207,7 @@ class ScoreRequest(BaseModel):
     method: MethodName | None = None
     segment: Segment | None = None
     context: SegmentContext | None = None
+    candidates: Candidates | None = None
     loudness: Lufs | None = None
 
     def resolved(self, defaults: ScoreSettings) -> ScoreRequest:

@@ -37,8 +37,9 @@ class SoundJudge:
     """Scale of the guidance; the cast's default if not given."""
     method: Literal["euler", "midpoint", "heun"] | None = None
     """Solver; all but the first ask the transformer twice a step. The cast's default if not given."""
-    candidates: int = 1
-    """Draws of each sound that has a film; the one that is most in time with it is kept."""
+    candidates: int | None = None
+    """Draws of each sound that has a film; the one that is most in time with it is kept. The cast's default
+    if not given."""
     batch: int = 10
     """Draws that go through the transformer together."""
     quick: bool = False
@@ -81,7 +82,7 @@ class SoundJudge:
             guidance=defaults.guidance if self.guidance is None else self.guidance,
             method=self.method or defaults.method,
             seed=seeds[0],
-            candidates=self.candidates,
+            candidates=self.candidates or defaults.candidates,
             batch=self.batch,
         )
         say("the class judge is fitted")

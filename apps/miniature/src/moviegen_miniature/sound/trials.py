@@ -21,8 +21,7 @@ from moviegen_audio import (
 )
 from moviegen_core import AudioClip, AudioLatent
 from moviegen_dit import Method
-from moviegen_runtime.media.motion import MotionChanges, motion_changes, synchrony
-from moviegen_runtime.media.onsets import onsets
+from moviegen_runtime.media.motion import MotionChanges, motion_changes, sound_synchrony
 from moviegen_runtime.metrics import Frames, si_sdr
 from moviegen_runtime.pipelines.score import SoundCast
 from numpy.typing import NDArray
@@ -186,9 +185,8 @@ def _drawn(
 
 def _most_in_time(drawn: NDArray[np.float32], film: Film, cast: SoundCast) -> Sound:
     """Of sounds (draws, 1, N), the one whose onsets agree best with what moves; of equals the first."""
-    motion, rate = film.motion, cast.codec.sample_rate
-    seconds = drawn.shape[2] / rate
-    scores = [synchrony(motion, onsets(sound, rate), 0.0, seconds) for sound in drawn]
+    motion = film.motion
+    scores = [sound_synchrony(motion, sound, cast.codec.sample_rate) for sound in drawn]
     return np.asarray(drawn[int(np.argmax(scores))])
 
 

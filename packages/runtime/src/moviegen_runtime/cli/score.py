@@ -73,6 +73,9 @@ class Score:
     context: Annotated[float | None, open_option("SECONDS")] = None
     """Sound of the part before that each part is shown; less than half of --segment."""
 
+    candidates: Annotated[int | None, open_option("N")] = None
+    """Draws of each part, from 1 to 64; the one that is most in time with the picture is kept."""
+
     loudness: Annotated[float | None, open_option("LUFS")] = None
     """How loud the whole is, from -70 to 0; it stays softer where peaks would clip."""
 
@@ -164,7 +167,7 @@ class Score:
         return composer
 
 
-_REQUEST_FIELDS = ("steps", "guidance", "method", "segment", "context", "loudness")
+_REQUEST_FIELDS = ("steps", "guidance", "method", "segment", "context", "candidates", "loudness")
 
 
 def _check_film(film: Path, original: ScoreSidecar) -> None:

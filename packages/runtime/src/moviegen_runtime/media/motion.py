@@ -9,6 +9,8 @@ Legend: F frames, H rows, W columns, K frames that a comparison lies apart, P pa
 
 from __future__ import annotations
 
+from array import array
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from moviegen_runtime.media.onsets import Times
+from moviegen_runtime.media.onsets import Times, onsets
 
 _SIDE = 64  # rows of the grey picture in which changes are looked for
 _APART = 1 / 12  # seconds that compared frames lie apart at least; in less, a slow motion changes too little
@@ -42,36 +44,54 @@ class MotionChanges:
     apart: float
 
 
-def motion_changes(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> MotionChanges:
-    """Look for changes of motion; of each frame three numbers are kept.
+class MotionNotes:
+    """What is noted of a film's motion while its frames go by: four numbers a frame.
 
     A pair of frames K apart shows how much changes (root mean square), and the middle of what changes. The
     strength of a pair is how much more it changes than the pair before it and than the pair after it, over
     the largest change near, and how much the velocity of the middle differs from before to after it.
-
-    Args:
-        frames: seconds since the beginning of the film, rising, and pictures (H, W, 3) uint8 of one size.
     """
-    times: list[float] = []
-    held: list[NDArray[np.float32]] = []
-    sizes: list[float] = []
-    middles: list[tuple[float, float]] = []
-    lag = 0
+
+    def __init__(self) -> None:
+        self._times, self._sizes = array("d"), array("d")
+        self._rows, self._columns = array("d"), array("d")  # of the middles
+        self._held: deque[NDArray[np.float32]] = deque()  # the last K frames
+        self._lag = 0  # K; 0: not known yet
+
+    def add(self, time: float, picture: NDArray[np.uint8]) -> None:
+        """Note the next frame.
+
+        Args:
+            time: seconds since the beginning of the film, more than that of the frame before.
+            picture: (H, W, 3), of one size throughout.
+        """
+        self._times.append(time)
+        self._held.append(_small(picture))
+        if not self._lag and time - self._times[0] >= _APART - 1e-6:
+            self._lag = len(self._times) - 1
+        if self._lag:
+            size, (row, column) = _change(self._held.popleft(), self._held[-1])
+            self._sizes.append(size)
+            self._rows.append(row)
+            self._columns.append(column)
+
+    def changes(self) -> MotionChanges:
+        """When the motion of what was noted changes."""
+        if not self._sizes:
+            return MotionChanges(np.zeros(0), np.zeros(0), _APART)
+        at, lag = np.array(self._times), self._lag
+        moments, apart = (at[:-lag] + at[lag:]) / 2, at[lag:] - at[:-lag]
+        middles = np.stack((self._rows, self._columns), axis=1)
+        strengths = _strengths(np.array(self._sizes), middles, moments, lag)
+        return MotionChanges(moments, strengths / lag, float(np.median(apart)))
+
+
+def motion_changes(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> MotionChanges:
+    """When the motion of a film changes, of the times and pictures that `MotionNotes.add` takes."""
+    notes = MotionNotes()
     for time, picture in frames:
-        times.append(time)
-        held.append(_small(picture))
-        if not lag and time - times[0] >= _APART - 1e-6:
-            lag = len(times) - 1
-        if lag and len(held) > lag:
-            size, middle = _change(held.pop(0), held[-1])
-            sizes.append(size)
-            middles.append(middle)
-    if not sizes:
-        return MotionChanges(np.zeros(0), np.zeros(0), _APART)
-    at = np.array(times)
-    moments, apart = (at[:-lag] + at[lag:]) / 2, at[lag:] - at[:-lag]
-    strengths = _strengths(np.array(sizes), np.array(middles), moments, lag)
-    return MotionChanges(moments, strengths / lag, float(np.median(apart)))
+        notes.add(time, picture)
+    return notes.changes()
 
 
 def synchrony(changes: MotionChanges, onsets: Times, begin: float, end: float) -> float:
@@ -95,6 +115,19 @@ def synchrony(changes: MotionChanges, onsets: Times, begin: float, end: float) -
     seen, heard = seen - seen.mean(), heard - heard.mean()
     scale = float(np.sqrt((seen @ seen) * (heard @ heard)))
     return float(seen @ heard) / scale if scale > 0 else 0.0
+
+
+def sound_synchrony(
+    changes: MotionChanges, samples: NDArray[np.float32], rate: int, *, begin: float = 0.0
+) -> float:
+    """`synchrony` of what is heard to begin in a sound that plays during a part of the film.
+
+    Args:
+        samples: (C, N) within [-1, 1].
+        rate: samples a second.
+        begin: seconds of the film at which the sound begins.
+    """
+    return synchrony(changes, begin + onsets(samples, rate), begin, begin + samples.shape[1] / rate)
 
 
 def _small(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -144,7 +177,7 @@ def _curve(
 ) -> NDArray[np.float64]:
     """Bumps at moments, at even times from begin to end."""
     reach = 4 * blur
-    near = (moments >= begin - reach) & (moments <= end + reach)
+    near = slice(*np.searchsorted(moments, (begin - reach, end + reach)))
     times = np.arange(begin, end, _STEP)
     curve = np.zeros(len(times))
     for moment, strength in zip(moments[near], strengths[near], strict=True):

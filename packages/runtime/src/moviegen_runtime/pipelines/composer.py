@@ -9,7 +9,7 @@ from pathlib import Path
 
 import moviegen_audio
 import torch
-from moviegen_audio import Segmenting, SoundCaption, sample
+from moviegen_audio import Search, Segmenting, SoundCaption, sample
 from moviegen_core import weights_hash
 from pydantic import JsonValue, ValidationError
 
@@ -80,7 +80,11 @@ class Composer:
             Path(output),
             self.models,
             caption,
-            composing=Composing(Segmenting(settings.segment, settings.context), sampler=sampler),
+            composing=Composing(
+                Segmenting(settings.segment, settings.context),
+                Search(settings.candidates),
+                sampler=sampler,
+            ),
             seed=request.seed,
             loudness=settings.loudness,
             picture=None if picture is None else Path(picture),

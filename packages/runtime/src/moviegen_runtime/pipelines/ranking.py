@@ -1,51 +1,24 @@
-"""A score by which draws of a film's sound are ranked: how well they are in time with what is seen.
-
-For `Composing.rank`. It takes no truth about the film and no model (`moviegen_runtime.media.motion`).
-"""
+"""Scores by which draws of a film's sound are ranked, for `Composing.rank`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
 from moviegen_audio import AudioCodec, Score, Segment, score_sound
 from moviegen_core import AudioClip
-from numpy.typing import NDArray
 
-from moviegen_runtime.media.film import open_film
-from moviegen_runtime.media.motion import MotionChanges, motion_changes, synchrony
-from moviegen_runtime.media.onsets import onsets
-from moviegen_runtime.media.seeing import seen
+from moviegen_runtime.media.motion import MotionChanges, sound_synchrony
 
-_RATE = 25.0  # of no matter here: all frames come, and a film that is too long is refused
-
-
-def film_motion(source: Path) -> MotionChanges:
-    """Go through a film once, and find where its motion changes.
-
-    Raises:
-        ValueError: the film has no picture, is damaged or too long.
-    """
-
-    def frames() -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        with open_film(source, with_sound=False) as film:
-            for frame, _ in seen(source, film, _RATE):
-                yield float(frame.time * film.format.time_base), frame.picture
-
-    return motion_changes(frames())
+Rank = Callable[[AudioCodec, MotionChanges], Score]
+"""Makes the score of a film's draws from the codec of their latents and the changes of the film's motion."""
 
 
 def rank_by_synchrony(codec: AudioCodec, changes: MotionChanges) -> Score:
-    """A score of latents of a codec by `synchrony` of their sound with a film's motion.
-
-    Args:
-        changes: of the film whose sound is ranked, as `film_motion` finds them.
-    """
+    """How well draws are in time with what is seen; it takes no truth about the film and no model."""
 
     def measure(clip: AudioClip, segment: Segment) -> float:
+        samples = clip.samples[0].to("cpu").float().numpy()
         begin = segment.seen.start * codec.hop / codec.sample_rate
-        heard = onsets(clip.samples[0].to("cpu").float().numpy(), clip.sample_rate)
-        return synchrony(changes, begin + heard, begin, begin + clip.seconds)
+        return sound_synchrony(changes, samples, clip.sample_rate, begin=begin)
 
     return score_sound(codec, measure)

@@ -28,7 +28,6 @@ from moviegen_audio import (
     AudioDiT,
     FrameFeatures,
     Sampler,
-    Score,
     Search,
     Segmenting,
     decode_values,
@@ -45,10 +44,12 @@ from moviegen_runtime.media.film_copying import can_copy, copy_film
 from moviegen_runtime.media.film_sound import SampledSound
 from moviegen_runtime.media.film_writing import create_film
 from moviegen_runtime.media.loudness import TARGET, Loudness, gain, measured
+from moviegen_runtime.media.motion import MotionChanges, MotionNotes
 from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.media.seeing import seen
 from moviegen_runtime.media.sound import RATE, Samples, StoredSound, resampled, stored
 from moviegen_runtime.media.sound_picture import film_picture
+from moviegen_runtime.pipelines.ranking import Rank, rank_by_synchrony
 from moviegen_runtime.results import Progress, ProgressCallback, Scored
 
 _PICTURES_AT_ONCE = 32
@@ -79,15 +80,20 @@ class Composing:
 
     Args:
         segmenting: how long the parts are that are made one after the other.
-        search: draws of each part, and what is kept of them; None: one.
-        rank: of draws, needed where there are several.
+        search: draws of each part, and what is kept of them.
+        rank: of draws; nothing is ranked where there is one.
         sampler: guidance, solver and steps.
     """
 
     segmenting: Segmenting = field(default_factory=Segmenting)
-    search: Search | None = None
-    rank: Score | None = None
+    search: Search = field(default_factory=Search)
+    rank: Rank = rank_by_synchrony
     sampler: Sampler = sample
+
+    @property
+    def ranks(self) -> bool:
+        """Whether there is a choice."""
+        return self.search.candidates * self.search.beams > 1
 
 
 @dataclass(frozen=True)
@@ -150,10 +156,11 @@ def score(
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)
         )
-        watched = _watch(source, cast, Path(folder) / "features", report)
+        composing = composing or Composing()
+        watched = _watch(source, cast, Path(folder) / "features", report, with_motion=composing.ranks)
         samples = round(watched.seconds * RATE)
         _check_room(source, Path(folder), samples)
-        pieces = _composed(cast, watched, text, composing or Composing(), seed, report)
+        pieces = _composed(cast, watched, text, composing, seed, report)
         sound = stored(resampled(pieces, cast.codec.sample_rate), Path(folder) / "sound", samples)
         found = measured(sound.pieces())
         factor = gain(found, target=loudness)
@@ -179,6 +186,7 @@ class _Watched:
         features: a file of float32 values (T, E), one row for each latent frame of sound.
         width: E.
         moments: T.
+        motion: when it changes; None: it was not asked for.
     """
 
     features: Path
@@ -187,6 +195,7 @@ class _Watched:
     frames: int
     seconds: Fraction
     format: FilmFormat
+    motion: MotionChanges | None
 
     def during(self, moments: slice) -> NDArray[np.float32]:
         """Features (T, E) of some moments."""
@@ -197,15 +206,20 @@ class _Watched:
         return values.reshape(count, self.width)
 
 
-def _watch(source: Path, cast: SoundCast, features: Path, report: ProgressCallback) -> _Watched:
+def _watch(
+    source: Path, cast: SoundCast, features: Path, report: ProgressCallback, *, with_motion: bool
+) -> _Watched:
     """Go through the film once, and write down what is seen at the middle of each latent frame."""
     frames, moments, end = 0, 0, 0
     pictures: list[NDArray[np.uint8]] = []
     shown: list[int] = []
+    notes = MotionNotes() if with_motion else None
     with open_film(source, with_sound=False) as film, features.open("wb") as file:
         report(Progress("watching", 0, film.expected))
         for frame, count in seen(source, film, cast.dit.config.frame_rate):
             frames, moments, end = frames + 1, moments + count, frame.time + frame.duration
+            if notes is not None:
+                notes.add(float(frame.time * film.format.time_base), frame.picture)
             if count:
                 pictures.append(fitted(frame.picture, cast.sight.size))
                 shown.append(count)
@@ -217,7 +231,8 @@ def _watch(source: Path, cast: SoundCast, features: Path, report: ProgressCallba
             np.repeat(_features(cast, pictures), shown, axis=0).tofile(file)
         report(Progress("watching", frames, frames))
         seconds = end * film.format.time_base
-        return _Watched(features, cast.sight.width, moments, frames, seconds, film.format)
+        motion = None if notes is None else notes.changes()
+        return _Watched(features, cast.sight.width, moments, frames, seconds, film.format, motion)
 
 
 @torch.no_grad()
@@ -239,6 +254,7 @@ def _composed(
 ) -> Iterator[Samples]:
     """The sound (1, N) at the codec's rate, piece by piece."""
     codec, weights = cast.codec, cast.dit.no_text
+    rank = None if watched.motion is None else composing.rank(codec, watched.motion)
 
     @torch.no_grad()
     def conditions(frames: slice) -> AudioConditions:
@@ -259,7 +275,7 @@ def _composed(
             conditions,
             torch.Generator().manual_seed(seed),
             search=composing.search,
-            score=composing.rank,
+            score=rank,
             sampler=composing.sampler,
         )
         for values in made:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
 from moviegen_runtime.results import GeneratedVideo, Machine, ScoredFilm
 from moviegen_runtime.validation import first_sentence, read_json
 from moviegen_runtime.versions import package_versions
+
+
+def _first_draw(request: object) -> object:
+    """A request that was kept before there was a choice of draws; a cast may draw more by now."""
+    return {"candidates": 1} | request if isinstance(request, dict) else request
+
+
+_KeptScoreRequest = Annotated[ScoreRequest, BeforeValidator(_first_draw)]
 
 
 class Writing(BaseModel):
@@ -76,7 +84,7 @@ class Sidecar(_Made):
 
     job: Literal["text-to-video"] = "text-to-video"
     request: TextToVideoRequest
-    sound: ScoreRequest | None = None
+    sound: _KeptScoreRequest | None = None
     writing: Writing
 
 
@@ -90,7 +98,7 @@ class ScoreSidecar(_Made):
     """
 
     job: Literal["score"] = "score"
-    request: ScoreRequest
+    request: _KeptScoreRequest
     film: str
     film_sha256: str
 
