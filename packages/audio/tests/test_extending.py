@@ -246,9 +246,11 @@ def test_latents_alive_do_not_grow_with_the_sound(search: Search) -> None:
     assert len(alive) == len(asked) == len(parts) > 50
 
 
-def test_a_score_of_sounds_hears_what_the_codec_makes() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_score_of_sounds_hears_what_the_codec_makes(dtype: torch.dtype) -> None:
     sizes = {"rates": (2, 4), "encoder_width": 4, "decoder_width": 8, "hidden_width": 8}
     codec = AudioCodec(AudioCodecConfig(sample_rate=8000, latent_channels=CHANNELS, **sizes)).eval()
+    codec = codec.to(dtype)
     heard: list[AudioClip] = []
 
     def measure(clip: AudioClip, segment: Segment) -> float:
@@ -257,7 +259,7 @@ def test_a_score_of_sounds_hears_what_the_codec_makes() -> None:
 
     values = torch.randn(1, CHANNELS, 4)
     assert score_sound(codec, measure)(values, Segment(slice(0, 4), slice(1, 4))) == 4.0
-    assert heard[0].samples.shape == (1, 1, 32)
+    assert (heard[0].samples.shape, heard[0].samples.dtype) == ((1, 1, 32), dtype)
     assert not heard[0].samples.requires_grad
 
 

@@ -46,7 +46,7 @@ class Sampler(Protocol):
 
 
 def score_sound(codec: AudioCodec, measure: Callable[[AudioClip, Segment], float]) -> Score:
-    """A score of sounds, for latents of a codec.
+    """A score of sounds, for latents of a codec, which decodes them in the precision of its weights.
 
     Args:
         measure: of the sound of all that the segment sees; the higher the better.
@@ -55,6 +55,7 @@ def score_sound(codec: AudioCodec, measure: Callable[[AudioClip, Segment], float
     @torch.no_grad()
     def score(values: Tensor, segment: Segment) -> float:
         samples = values.shape[2] * codec.hop
+        values = values.to(next(codec.parameters()).dtype)
         return measure(codec.decode(AudioLatent(values, codec.hop, samples, codec.sample_rate)), segment)
 
     return score
