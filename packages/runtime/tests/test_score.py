@@ -295,8 +295,7 @@ def test_of_several_draws_the_one_that_clicks_at_the_flash_is_heard(
 def test_a_score_of_another_kind_may_rank(tmp_path: Path, make: Make, make_film: MakeFilm) -> None:
     source = make_film(tmp_path / "in.mp4", times=range(16))
     draws = torch.randn(4, 4, 50, generator=torch.Generator().manual_seed(0))
-    best = int(draws[:, 0, 0].argmin())
-    assert best != 0
+    draws[2, 0, 0] = -9.0
 
     def least(codec: AudioCodec, changes: MotionChanges) -> Score:
         def score(values: Tensor, segment: Segment) -> float:
@@ -316,7 +315,7 @@ def test_a_score_of_another_kind_may_rank(tmp_path: Path, make: Make, make_film:
 
     make(source, composing=Composing(search=Search(candidates=4), rank=least, sampler=given(draws)))
     ranked = heard(tmp_path / "out.mp4")
-    make(source, composing=Composing(sampler=given(draws[best : best + 1])))
+    make(source, composing=Composing(sampler=given(draws[2:3])))
     assert np.array_equal(heard(tmp_path / "out.mp4"), ranked)
 
 
