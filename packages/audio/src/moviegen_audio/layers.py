@@ -83,9 +83,11 @@ class TimeEmbedding(nn.Module):
 
 
 class GatedProjection(nn.Module):
-    """What a video adds to each frame of sound: tanh(gate) * LayerNorm(projection), the gate 0 at first.
+    """What a video adds to each frame of sound: tanh(gate) * LayerNorm(projection).
 
-    The paper says "gated linear projection" only; the form is that of Meta's later public model.
+    The paper says "gated linear projection" only; the form is that of Meta's later public model. Its gate is 0 at
+    first, ours 0.5: a closed one keeps what sees from learning, and opens by no more than the rate a step, which
+    hundreds of thousands of steps can afford and a short training cannot.
 
     Args:
         kernel: frames that are projected together, odd; before the first one and after the last it stands
@@ -97,7 +99,7 @@ class GatedProjection(nn.Module):
         self.kernel = kernel
         self.projection = linear(inputs * kernel, width)
         self.norm = nn.LayerNorm(width, eps=EPSILON)
-        self.gate = nn.Parameter(torch.zeros(width))
+        self.gate = nn.Parameter(torch.full((width,), 0.5))
 
     def forward(self, features_BTE: Tensor) -> Tensor:
         aside = self.kernel // 2
