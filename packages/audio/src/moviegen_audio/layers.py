@@ -85,9 +85,9 @@ class TimeEmbedding(nn.Module):
 class GatedProjection(nn.Module):
     """What a video adds to each frame of sound: tanh(gate) * LayerNorm(projection).
 
-    The paper says "gated linear projection" only; the form is that of Meta's later public model. Its gate is 0 at
-    first, ours 0.5: a closed one keeps what sees from learning, and opens by no more than the rate a step, which
-    hundreds of thousands of steps can afford and a short training cannot.
+    The paper says "gated linear projection" only; the form is that of Meta's later public model. Its gate is
+    0 at first, ours 0.5: a closed one keeps what sees from learning, and opens by no more than the rate a
+    step, which hundreds of thousands of steps can afford and a short training cannot.
 
     Args:
         kernel: frames that are projected together, odd; before the first one and after the last it stands
