@@ -161,7 +161,8 @@ def load_composer(model: Path | str, *, device: str = "auto", dtype: DtypeName =
     )
     if (folders := audio_folders(model)) is None:
         raise ValueError(
-            f"{model} has no models of sound: it must hold the folders {AUDIO}/codec and {AUDIO}/dit"
+            f"{model} has no models of sound: it must hold the folders {AUDIO}/codec and {AUDIO}/dit; give a "
+            "model folder that does"
         )
     settings = miniature_settings() if str(model) == MINIATURE else folder_settings(Path(model))
     return composer_of(folders, model, machine, settings)
