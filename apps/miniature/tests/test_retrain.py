@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import moviegen_miniature.retrain as retrain
+import numpy as np
 import pytest
 import torch
-from moviegen_audio import AudioCodec, codec_preset, dit_preset
+from moviegen_audio import AudioCodec, Sight, codec_preset, dit_preset, sight_preset
 from moviegen_core import AudioClip, TextContext, VideoClip
 from moviegen_miniature.sound.casting import FPS_CHOICES
 from moviegen_miniature.sound.stage import StageSounds
 from moviegen_runtime.data.sound_latents import SeenFrames
 from moviegen_runtime.training import run
 from moviegen_runtime.training.audio_dit_module import AudioDiTModule, HeardAndSeen
-from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe
+from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe, SightRecipe
 from moviegen_runtime.training.codec_module import CodecModule
 from moviegen_runtime.training.optimizer import build_optimizer
 from moviegen_runtime.training.recipe_file import load_recipe
+from moviegen_runtime.training.sight_module import FilmsWithOnsets, SightModule
 from moviegen_runtime.training.sounds import SoundBatch
 from moviegen_tae import TAE, preset
 from torch.utils.flop_counter import FlopCounterMode
@@ -107,14 +109,30 @@ def test_the_work_that_is_counted_for_the_codec_is_its_own() -> None:
 def test_the_work_that_is_counted_for_the_audio_transformer_is_its_own() -> None:
     recipe = load_recipe(RECIPES / "audio_dit.yaml", ["validation=null"])
     assert isinstance(recipe, AudioDiTRecipe)
-    module = AudioDiTModule(dit_preset("miniature"), recipe, None)  # type: ignore[arg-type]  # only validation reads it
+    config = dit_preset("miniature")
+    assert config.sight is not None
+    sounds: Any = None  # only validation reads them
+    module = AudioDiTModule(config, recipe, sounds, Sight(config.sight))
     text = TextContext(torch.randn(3, 70, 384), torch.ones(3, 70, dtype=torch.bool), "minilm")
-    films = [torch.zeros(round(4 * fps), 64, 64, 3, dtype=torch.uint8) for fps in FPS_CHOICES]
-    seen = tuple(SeenFrames(film, fps) for film, fps in zip(films, FPS_CHOICES, strict=True))
+    seen = tuple(SeenFrames(torch.zeros(round(4 * fps), 128), fps) for fps in FPS_CHOICES)
     with FlopCounterMode(display=False) as counter:
         module.loss(HeardAndSeen(torch.randn(3, 32, 100), text, seen), 0)[0].backward()
     assert counter.get_total_flops() / 3e9 == pytest.approx(retrain.TRAIN_GFLOP["audio_dit"], rel=0.1)
     assert muon_gflop(module, recipe) == pytest.approx(retrain.MUON_GFLOP["audio_dit"], rel=0.1)
+
+
+def test_the_work_that_is_counted_for_what_sees_is_its_own() -> None:
+    recipe = load_recipe(RECIPES / "sight.yaml", ["validation=null"])
+    assert isinstance(recipe, SightRecipe)
+    module = SightModule(sight_preset("miniature"), recipe)
+    pictures = torch.zeros(round(sum(4 * fps for fps in FPS_CHOICES)), 64, 64, 3, dtype=torch.uint8)
+    films = FilmsWithOnsets(pictures, torch.zeros(3, 100, dtype=torch.int64), (np.zeros(0),) * 3)
+    with FlopCounterMode(display=False) as counter:
+        module.loss(films, 0)[0].backward()
+    assert counter.get_total_flops() / 3e9 == pytest.approx(retrain.TRAIN_GFLOP["sight"], rel=0.1)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module.model.encode(torch.zeros(len(pictures), 3, 64, 64))
+    assert counter.get_total_flops() / 3e9 == pytest.approx(retrain.ENCODE_GFLOP["sight"], rel=0.1)
 
 
 def muon_gflop(module: CodecModule | AudioDiTModule, recipe: CodecRecipe | AudioDiTRecipe) -> float:
@@ -143,10 +161,10 @@ def test_sound_alone_becomes_the_sound_of_the_cast(
     cached: list[Any] = []
     monkeypatch.setattr("moviegen_runtime.cli.data.Sounds.run", lambda job: cached.append(job))
     retrain.Retrain(RECIPES, tmp_path / "out", only="sound").run()
-    assert trained == [("codec", None, None), ("audio_dit", None, None)]
+    assert trained == [("codec", None, None), ("sight", None, None), ("audio_dit", None, None)]
     runs, audio = tmp_path / "out" / "sound", tmp_path / "out" / "cast" / "audio"
-    assert [(job.out, job.num_sounds, job.pictures) for job in cached] == [
-        (runs / "films", retrain.FILMS, "64"),
+    assert [(job.out, job.num_sounds, job.sight) for job in cached] == [
+        (runs / "films", retrain.FILMS, str(runs / "sight" / "weights")),
         (runs / "sounds", retrain.SOUNDS, None),
     ]
     assert {job.codec for job in cached} == {str(runs / "codec" / "weights")}
@@ -156,7 +174,7 @@ def test_sound_alone_becomes_the_sound_of_the_cast(
         "dit": "audio_dit",
     }
     forecast = capsys.readouterr().err.splitlines()[0]
-    for name in ("codec", "films", "sounds", "audio_dit"):
+    for name in ("codec", "sight", "films", "sounds", "audio_dit"):
         assert f"{name} " in forecast
     assert "tae" not in forecast
 
@@ -172,6 +190,7 @@ def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) ->
     assert recipes["dit"].data.tae == str(out / "video" / "tae" / "weights")
     assert recipes["audio_dit"].data.sounds == out / "sound" / "films"
     assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec" / "weights")
+    assert recipes["audio_dit"].sight == str(out / "sound" / "sight" / "weights")
     assert recipes["audio_dit"].alone.sounds == out / "sound" / "sounds"
     assert recipes["audio_dit"].alone.every == 11
 

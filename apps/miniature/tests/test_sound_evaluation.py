@@ -67,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "mlp_width": 32,
                     "video_width": 8,
                     "latent_channels": 4,
-                    "sight": SightConfig(side=64, channels=(4, 4)),
+                    "sight": SightConfig(side=64, channels=(4, 4), width=8, frames=3),
                 }
             )
         )

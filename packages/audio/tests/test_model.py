@@ -77,7 +77,7 @@ def context(batch: int = 2) -> AudioContext:
         ("13b", 12_436_148_864, 13e9),
         ("3b", 3_002_641_024, 3e9),
         ("300m", 314_294_400, 0.3e9),
-        ("miniature", 9_633_632, 9.6e6),
+        ("miniature", 9_896_801, 9.9e6),
     ],
 )
 def test_presets_have_the_size_in_their_name(name: str, parameters: int, nominal: float) -> None:
@@ -91,11 +91,12 @@ def test_presets_have_the_size_in_their_name(name: str, parameters: int, nominal
     blocks = config.layers * (attentions + 2 * d * m + m + d + 6 * d)
     c, text_width, v = config.latent_channels, config.text_encoder.width, config.video_width
     ends = (2 * c * d + d) + (d * c + c) + (text_width * d + d) + d
-    ends += (config.video_kernel * v * d + d) + 3 * d
+    ends += (v * d + d) + 3 * d
     if config.sight is not None:
         widths = (3, *config.sight.channels)
         ends += sum(9 * a * b + 3 * b for a, b in pairwise(widths))
         ends += widths[-1] * (config.sight.side // 2 ** (len(widths) - 1)) ** 2 * v + v
+        ends += (config.sight.frames * v + 1) * 2 * v + 2 * 2 * v + (2 * v + 1) * v + v + 1
     time = (256 * d + d) + (d * d + d) + 6 * (d * d + d) + 2 * (d * d + d)
     print(f"{name}: {counted:,} parameters, {counted / nominal:.3f} of {nominal:,.0f}")
     assert counted == blocks + ends + time == parameters

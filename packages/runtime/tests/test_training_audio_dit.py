@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from moviegen_audio import FrameFeatures, load_dit
+from moviegen_audio import Sight, SightConfig, load_dit, load_sight, save_sight
+from moviegen_core import weights_hash
 from moviegen_runtime.data.sound_latents import (
+    MEMBERS,
     SOUND_KIND,
     SeenFrames,
     ShardedSounds,
@@ -25,7 +27,7 @@ from moviegen_runtime.training.audio_recipe import AudioDiTRecipe
 from moviegen_runtime.training.build import load_initial
 from moviegen_runtime.training.recipe_file import validate_recipe
 
-ARCHITECTURE = {
+ARCHITECTURE: dict[str, Any] = {
     "width": 16,
     "layers": 1,
     "heads": 2,
@@ -33,17 +35,26 @@ ARCHITECTURE = {
     "latent_channels": 4,
     "text_encoder": {"name": "minilm", "width": 8},
     "video_width": 4,
-    "video_kernel": 3,
-    "sight": {"side": 8, "channels": [4, 4]},
+    "sight": {"side": 8, "channels": [4, 4], "width": 4, "frames": 3},
 }
 NOTHING_HIDDEN = {"no_context": 1.0, "nothing": 0.0, "no_text": 0.0, "no_video": 0.0}
 RATES = (8.0, 12.0, 24.0, 60.0)
 
 
+def what_sees(folder: Path, seed: int = 0) -> Path:
+    """Weights that see, written if they are not there."""
+    if not folder.exists():
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            save_sight(Sight(SightConfig.model_validate(ARCHITECTURE["sight"])), folder)
+    return folder
+
+
 def write_set(
-    folder: Path, *, see: str = "pictures", side: int = 8, text: str = "minilm", hop: int = 640
+    folder: Path, *, see: bool = True, text: str = "minilm", hop: int = 640, width: int = 4
 ) -> Path:
-    """Six sounds of a second or a little more, with films of several rates, their features, or nothing."""
+    """Six sounds of a second or a little more, with films of several rates, or without."""
+    seen_by = weights_hash(what_sees(folder.parent / "sight"))
     draw = torch.Generator().manual_seed(0)
     properties = SoundProperties(
         codec="a" * 64,
@@ -51,18 +62,15 @@ def write_set(
         hop=hop,
         encoders={text: 8},
         encoder_hashes={text: ("b" if text == "minilm" else "c") * 64},
-        pictures=(side, side) if see == "pictures" else None,
-        features=("e" * 64, 4) if see == "features" else None,
+        features=(seen_by, width) if see else None,
         source="test",
         num_sounds=6,
     )
-    begin(folder, SOUND_KIND, properties.members, properties.model_dump(mode="json"))
+    begin(folder, SOUND_KIND, MEMBERS, properties.model_dump(mode="json"))
     samples = []
     for i in range(6):
         fps, samples_ = RATES[i % 4], 16_000 + 640 * i
-        pictures = torch.randint(256, (int(fps), side, side, 3), generator=draw).byte()
-        values = {"pictures": pictures, "features": torch.randn(int(fps), 4, generator=draw)}
-        seen = SeenFrames(values[see], fps) if see in values else None
+        seen = SeenFrames(torch.randn(int(fps), width, generator=draw), fps) if see else None
         latent = torch.randn(4, -(-samples_ // hop), generator=draw)
         states = {text: torch.randn(2 + i % 3, 8, generator=draw)}
         samples.append(SoundSample(latent, states, f"{i}", samples_, seen))
@@ -82,6 +90,7 @@ def recipe_of(folder: Path, **changes: Any) -> AudioDiTRecipe:
         "preset": "miniature",
         "architecture": ARCHITECTURE,
         "data": {"sounds": str(folder)},
+        "sight": str(folder.parent / "sight"),
         "batch_size": 2,
         "steps": 10,
         "optimizer": {"lr": 1e-3},
@@ -99,7 +108,7 @@ def module(folder: Path, **changes: Any) -> AudioDiTModule:
     made.trainer = SimpleNamespace(precision="32-true")
     with torch.no_grad():
         for mine, average in zip(made.model.parameters(), made.ema.model.parameters(), strict=True):
-            if not mine.any():
+            if mine.requires_grad and not mine.any():
                 mine.normal_(std=0.2)
             average.copy_(mine)
     return made
@@ -120,28 +129,44 @@ def test_a_batch_is_as_long_as_its_shortest_sound(films: Path) -> None:
 
 @pytest.mark.parametrize(("first", "frames"), [(0, 25), (7, 11)])
 def test_each_frame_of_sound_sees_the_picture_of_its_middle(films: Path, first: int, frames: int) -> None:
-    """At any frame rate, one batch of several: as the features of all pictures, resampled, say it."""
-    training, content = module(films), batch(films)
+    """At any frame rate, one batch of several: picture n is seen from n / fps to (n + 1) / fps."""
+    content = batch(films)
     assert content.seen is not None
-    assert training.model.sight is not None
-    found = training._features(training.model, content.seen, first, frames)
+    found = module(films)._features(content.seen, first, frames)
     assert (found.values.shape, found.fps) == ((4, frames, 4), 25.0)
-    torch.testing.assert_close(found.resampled(frames, 25.0), found.values)
     for values, each in zip(found.values, content.seen, strict=True):
-        pixels = each.values.permute(0, 3, 1, 2) / 127.5 - 1
-        whole = FrameFeatures(training.model.sight.encode(pixels)[None], each.fps).resampled(25, 25.0)
-        torch.testing.assert_close(values, whole[0, first : first + frames])
+        for place, value in enumerate(values):
+            number = int((first + place + 0.5) / 25 * each.fps)
+            assert torch.equal(value, each.values[number].float())
 
 
-def test_stored_features_are_taken_as_they_are(tmp_path: Path) -> None:
-    folder = write_set(tmp_path / "set", see="features")
-    training, content = module(folder, architecture={**ARCHITECTURE, "sight": None}), batch(folder)
-    assert content.seen is not None
-    found = training._features(training.model, content.seen, 0, 25)
-    wanted = FrameFeatures(content.seen[0].values[None].float(), 8.0).resampled(25, 25.0)
-    torch.testing.assert_close(found.values[:1], wanted)
-    training.loss(content, 0)[0].backward()
+def test_features_of_a_clip_need_no_sight(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set")
+    training = module(folder, architecture={**ARCHITECTURE, "sight": None}, sight=None)
+    training.loss(batch(folder), 0)[0].backward()
     assert training.model.video.projection.weight.grad is not None
+
+
+def test_what_sees_stays_as_it_is(films: Path) -> None:
+    training = module(films, masking=NOTHING_HIDDEN, optimizer={"lr": 1e-2, "weight_decay": 0.1})
+    optimizer = training.configure_optimizers()
+    for step in range(3):
+        training.loss(batch(films), step)[0].backward()
+        optimizer.step()
+        training.ema.update(training.model)
+    wanted = load_sight(films.parent / "sight").state_dict()
+    for model in (training.model, training.ema.model):
+        assert model.sight is not None
+        for name, value in model.sight.state_dict().items():
+            assert torch.equal(value, wanted[name]), name
+
+
+def test_weights_that_see_otherwise_are_no_beginning(films: Path, tmp_path: Path) -> None:
+    module(films).export(tmp_path / "weights")
+    what_sees(tmp_path / "sight", seed=1)
+    other = write_set(tmp_path / "set")
+    with pytest.raises(ValueError, match="sees by other weights than the recipe's sight"):
+        load_initial(module(other), tmp_path / "weights")
 
 
 def test_a_step_depends_on_its_number_alone_and_reaches_every_weight(films: Path) -> None:
@@ -151,6 +176,9 @@ def test_a_step_depends_on_its_number_alone_and_reaches_every_weight(films: Path
     for step in range(4):  # some with a text, some without
         training.loss(batch(films), step)[0].backward()
     for name, parameter in training.model.named_parameters():
+        if name.startswith("sight."):
+            assert parameter.grad is None, name
+            continue
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
 
@@ -179,7 +207,7 @@ def test_lengths_are_drawn_by_their_shares(films: Path) -> None:
 
 
 def test_sounds_alone_are_logged_apart(films: Path, tmp_path: Path) -> None:
-    alone = write_set(tmp_path / "alone", see="nothing")
+    alone = write_set(tmp_path / "alone", see=False)
     training = module(films, alone={"sounds": str(alone)})
     assert set(training.loss(batch(films), 0)[1]) == {"loss"}
     assert set(training.loss(batch(alone), 0)[1]) == {"alone.loss"}
@@ -203,8 +231,8 @@ def test_matrices_inside_are_moved_by_muon(films: Path) -> None:
     names = {id(p): name for name, p in training.model.named_parameters()}
     groups = training.configure_optimizers().param_groups
     of_muon = {names[id(p)] for group in groups if group["rule"] == "muon" for p in group["params"]}
-    assert {"blocks.0.up.weight", "sight.levels.1.0.weight"} <= of_muon
-    assert all(name.startswith(("blocks.", "sight.levels.1")) for name in of_muon)
+    assert "blocks.0.up.weight" in of_muon
+    assert all(name.startswith("blocks.") for name in of_muon)
     assert "blocks.0.offsets" not in of_muon
 
 
@@ -214,7 +242,7 @@ def test_validation_says_what_seeing_is_worth(films: Path, tmp_path: Path) -> No
     assert set(figures) == {"loss", "blind_loss"}
     assert figures["loss"] != figures["blind_loss"]
     assert figures == training.validate(tmp_path / "preview.png")
-    alone = write_set(tmp_path / "alone", see="nothing")
+    alone = write_set(tmp_path / "alone", see=False)
     blind = module(alone, validation={"every_steps": 1, "num_samples": 3})
     assert set(blind.validate(tmp_path / "preview.png")) == {"loss"}
 
@@ -245,13 +273,18 @@ def test_exported_weights_are_those_of_the_average(films: Path, tmp_path: Path) 
         ),
         ({"hop": 320}, {}, "4 channels at 50 a second; this transformer reads 4 at 25"),
         ({"text": "t5"}, {}, "text of {'t5': 8}; this transformer reads minilm, 8 wide"),
-        ({"side": 16}, {}, "pictures of 16x16; this transformer sees 8x8"),
-        ({}, {"architecture": {**ARCHITECTURE, "sight": None}}, "this transformer reads features of them"),
-        ({"see": "features"}, {}, "features 4 wide; this transformer sees pictures itself"),
+        ({}, {"sight": None}, "give --set sight=FOLDER"),
+        ({}, {"architecture": {**ARCHITECTURE, "sight": None}}, "no sight of its own: leave sight out"),
+        ({}, {"sight": "OTHER"}, "cache the sounds again with `moviegen data sounds --sight"),
         (
-            {"see": "features"},
-            {"architecture": {**ARCHITECTURE, "sight": None, "video_width": 5}},
-            "features 4 wide; this transformer reads 5",
+            {},
+            {"architecture": {**ARCHITECTURE, "sight": {**ARCHITECTURE["sight"], "frames": 5}}},
+            "has another architecture than the recipe's sight",
+        ),
+        (
+            {"width": 5},
+            {"architecture": {**ARCHITECTURE, "sight": None}, "sight": None},
+            "features 5 wide; this transformer reads 4",
         ),
         ({}, {"architecture": {**ARCHITECTURE, "layres": 2}}, "unknown key 'architecture.layres'"),
     ],
@@ -263,6 +296,8 @@ def test_what_does_not_fit_is_refused_before_the_first_step(
     for section in ("data", "alone"):
         if (changes.get(section) or {}).get("sounds") == "SET":
             changes = {**changes, section: {**changes[section], "sounds": str(folder)}}
+    if changes.get("sight") == "OTHER":
+        changes = {**changes, "sight": str(what_sees(tmp_path / "other", seed=1))}
     with pytest.raises(ValueError, match=sentence):
         build_audio_dit(recipe_of(folder, **changes))
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from moviegen_audio import SoundCaption
+from moviegen_audio import Sight, SightConfig, SoundCaption, save_sight
+from moviegen_core import weights_hash
 from moviegen_runtime.cli.train import Train
 from moviegen_runtime.data import source
 from moviegen_runtime.data.clips import CLIP_KIND, CLIP_MEMBERS, write_clip
@@ -30,6 +32,7 @@ from moviegen_runtime.data.latents import (
     write_latent,
 )
 from moviegen_runtime.data.sound_latents import (
+    MEMBERS,
     SOUND_KIND,
     SeenFrames,
     SoundProperties,
@@ -235,6 +238,36 @@ def codec_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+class Flashes(Tones):
+    """The same tones, each with a film of half a second."""
+
+    def __getitem__(self, index: int) -> CaptionedSound:
+        frames = np.random.default_rng(index).integers(0, 256, (6, 8, 8, 3), np.uint8)
+        return replace(super().__getitem__(index), picture=CaptionedClip(frames, 12.0, "noise"))
+
+
+@pytest.fixture
+def sight_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What sees, on films of half a second."""
+    point = SimpleNamespace(name="flashes", load=lambda: Flashes)
+    monkeypatch.setattr(source, "entry_points", lambda group: [point] if "sound" in group else [])
+    content = {
+        "model": "sight",
+        "preset": "miniature",
+        "architecture": TINY_SIGHT,
+        "data": {"source": "flashes"},
+        "batch_size": 2,
+        "steps": STEPS,
+        "optimizer": OPTIMIZER,
+        "log_steps": 2,
+        "validation": {"every_steps": 3, "data": {"source": "flashes"}, "num_sounds": 3},
+    }
+    path = tmp_path / "sight.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+TINY_SIGHT = {"side": 8, "channels": [4, 4], "width": 4, "frames": 3}
 TINY_AUDIO_DIT = {
     "width": 16,
     "layers": 1,
@@ -243,12 +276,11 @@ TINY_AUDIO_DIT = {
     "latent_channels": 4,
     "text_encoder": {"name": "minilm", "width": 8},
     "video_width": 4,
-    "video_kernel": 3,
-    "sight": {"side": 8, "channels": [4, 4]},
+    "sight": TINY_SIGHT,
 }
 
 
-def write_sounds(folder: Path, *, count: int, pictures: bool) -> Path:
+def write_sounds(folder: Path, *, count: int, sight: str | None) -> Path:
     """Cached sounds of a second, with films of several rates."""
     draw = torch.Generator().manual_seed(count)
     properties = SoundProperties(
@@ -257,18 +289,17 @@ def write_sounds(folder: Path, *, count: int, pictures: bool) -> Path:
         hop=640,
         encoders={"minilm": 8},
         encoder_hashes={"minilm": "0" * 64},
-        pictures=(8, 8) if pictures else None,
-        features=None,
+        features=None if sight is None else (sight, 4),
         source="test",
         num_sounds=count,
     )
-    begin(folder, SOUND_KIND, properties.members, properties.model_dump(mode="json"))
+    begin(folder, SOUND_KIND, MEMBERS, properties.model_dump(mode="json"))
     samples = []
     for i in range(count):
         fps = (8, 12, 24, 60)[i % 4]
-        seen = SeenFrames(torch.randint(256, (fps, 8, 8, 3), generator=draw).byte(), float(fps))
+        seen = SeenFrames(torch.randn(fps, 4, generator=draw), float(fps))
         latent, text = torch.randn(4, 25, generator=draw), torch.randn(2 + i % 3, 8, generator=draw)
-        samples.append(SoundSample(latent, {"minilm": text}, f"{i}", 16_000, seen if pictures else None))
+        samples.append(SoundSample(latent, {"minilm": text}, f"{i}", 16_000, None if sight is None else seen))
     write_shard(folder, 0, map(write_sound, samples))
     finish(folder, 1)
     return folder
@@ -277,13 +308,17 @@ def write_sounds(folder: Path, *, count: int, pictures: bool) -> Path:
 @pytest.fixture
 def audio_dit_recipe(tmp_path: Path) -> Path:
     """The audio transformer on films, and on sounds without pictures in every second batch."""
-    films = write_sounds(tmp_path / "films", count=11, pictures=True)
-    sounds = write_sounds(tmp_path / "sounds", count=5, pictures=False)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_sight(Sight(SightConfig.model_validate(TINY_SIGHT)), tmp_path / "sight")
+    films = write_sounds(tmp_path / "films", count=11, sight=weights_hash(tmp_path / "sight"))
+    sounds = write_sounds(tmp_path / "sounds", count=5, sight=None)
     content = {
         "model": "audio_dit",
         "preset": "miniature",
         "architecture": TINY_AUDIO_DIT,
         "data": {"sounds": str(films)},
+        "sight": str(tmp_path / "sight"),
         "alone": {"sounds": str(sounds), "every": 2},
         "lengths": [{"seconds": 0.4, "share": 2}, {"seconds": 0.8}],
         "batch_size": 2,
@@ -341,7 +376,7 @@ def log_lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint", "upsampler", "codec", "audio_dit"])
+@pytest.mark.parametrize("kind", ["tae", "game", "dit", "joint", "upsampler", "codec", "sight", "audio_dit"])
 def test_a_training_in_legs_equals_one_without_a_break(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

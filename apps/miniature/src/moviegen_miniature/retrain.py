@@ -1,6 +1,7 @@
 """`python -m moviegen_miniature.retrain`: the miniature from nothing, in as many legs as it takes.
 
-Video: autoencoder, cached latents, transformer, judge. Sound: codec, cached films and sounds, transformer.
+Video: autoencoder, cached latents, transformer, judge. Sound: codec, sight, cached films and sounds,
+transformer.
 What is done is not done again, and what was stopped goes on where it was. The cast lies in OUT/cast at the
 end, for `moviegen generate --model OUT/cast`.
 """
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 
 Subject = Literal["video", "sound"]
 
-LEGS = {"tae": ("tae",), "dit": ("dit",), "codec": ("codec",), "audio_dit": ("audio_dit",)}
+LEGS = {
+    "tae": ("tae",),
+    "dit": ("dit",),
+    "codec": ("codec",),
+    "sight": ("sight",),
+    "audio_dit": ("audio_dit",),
+}
 """The recipes of each model, in order: each begins with the weights that the one before it ended with."""
 LATENTS = 30_000
 """Clips of the stage that the video transformer is trained on."""
@@ -34,11 +41,11 @@ FILMS, SOUNDS = 16_000, 4_000
 # Floating-point operations of one sample, in units of 1e9, as torch's FlopCounterMode counts them: encoding a
 # clip of the stage and its sound, and a training step's share of each model. Muon adds so much to every step,
 # whatever its batch. What the stage draws is drawn meanwhile, by another thread.
-ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54}
-TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "audio_dit": 11.5}
+ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 0.42}
+TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 1.46, "audio_dit": 5.5}
 DISCRIMINATOR_GFLOP = 3.1  # of a sound, once the codec's discriminators have come
-MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "audio_dit": 40.6}
-_EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.2, "audio_dit": 0.35}
+MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "sight": 0.0, "audio_dit": 40.6}
+_EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.2, "sight": 0.3, "audio_dit": 0.35}
 """Share of a matrix product's speed that each was seen to reach; the codec's convolutions are narrow."""
 
 
@@ -64,7 +71,7 @@ class Retrain:
     """Train the miniature from nothing, or go on with it; what it makes of video is judged at the end."""
 
     recipes: Path
-    """Folder of the recipes: tae.yaml, dit.yaml, codec.yaml and audio_dit.yaml."""
+    """Folder of the recipes: tae.yaml, dit.yaml, codec.yaml, sight.yaml and audio_dit.yaml."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of everything that is made."""
     only: Subject | None = None
@@ -132,7 +139,7 @@ def plan_video(recipes: Path, out: Path) -> list[Step]:
 
 
 def plan_sound(recipes: Path, out: Path) -> list[Step]:
-    """Codec, cached films and sounds, transformer, and their place in the cast.
+    """Codec, what sees, cached films and sounds, transformer, and their place in the cast.
 
     Raises:
         ValueError: a recipe cannot be used.
@@ -140,15 +147,22 @@ def plan_sound(recipes: Path, out: Path) -> list[Step]:
     from moviegen_runtime.cli.data import Sounds
 
     runs = out / "sound"
-    codec, films, sounds = _weights(runs, "codec"), runs / "films", runs / "sounds"
+    codec, sight = _weights(runs, "codec"), _weights(runs, "sight")
+    films, sounds = runs / "films", runs / "sounds"
     cached = partial(Sounds, codec=str(codec), source="stage")
     options = ("split=train", "rate=16000")
-    with_pictures = cached(films, set=("pictures=true", *options), num_sounds=FILMS, pictures="64")
+    seen = cached(films, set=("pictures=true", *options), num_sounds=FILMS, sight=str(sight))
     alone = cached(sounds, set=("seed=1", *options), num_sounds=SOUNDS)
-    settings = [f"data.sounds={films}", f"data.codec={codec}", f"alone.sounds={sounds}"]
+    settings = [
+        f"data.sounds={films}",
+        f"data.codec={codec}",
+        f"sight={sight}",
+        f"alone.sounds={sounds}",
+    ]
     return [
         *_legs(recipes, runs, "codec"),
-        _whole("films", with_pictures.run, _encoding_work("codec", FILMS)),
+        *_legs(recipes, runs, "sight"),
+        _whole("films", seen.run, _encoding_work("codec", FILMS) + _encoding_work("sight", FILMS)),
         _whole("sounds", alone.run, _encoding_work("codec", SOUNDS)),
         *_legs(recipes, runs, "audio_dit", settings),
         _whole(

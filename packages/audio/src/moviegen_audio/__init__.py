@@ -3,7 +3,14 @@
 from moviegen_audio.captions import SoundCaption
 from moviegen_audio.codec import AudioCodec, AudioPosterior
 from moviegen_audio.conditions import AudioConditions, AudioContext, FrameFeatures
-from moviegen_audio.config import AudioCodecConfig, AudioDiTConfig, SightConfig, codec_preset, dit_preset
+from moviegen_audio.config import (
+    AudioCodecConfig,
+    AudioDiTConfig,
+    SightConfig,
+    codec_preset,
+    dit_preset,
+    sight_preset,
+)
 from moviegen_audio.convert import convert_dacvae, convert_dacvae_file
 from moviegen_audio.discriminator import Discriminator
 from moviegen_audio.downmix import downmix
@@ -24,7 +31,17 @@ from moviegen_audio.sampling import ConditionsFn, sample, sample_windows
 from moviegen_audio.segments import Segment, Segmenting
 from moviegen_audio.sight import Sight
 from moviegen_audio.streaming import decode_stream, decode_values, encode_stream
-from moviegen_audio.weights import load_codec, load_dit, locate_codec, locate_dit, save_codec, save_dit
+from moviegen_audio.weights import (
+    load_codec,
+    load_dit,
+    load_sight,
+    locate_codec,
+    locate_dit,
+    locate_sight,
+    save_codec,
+    save_dit,
+    save_sight,
+)
 
 __all__ = [
     "AudioCodec",
@@ -69,12 +86,16 @@ __all__ = [
     "fill_gap",
     "load_codec",
     "load_dit",
+    "load_sight",
     "locate_codec",
     "locate_dit",
+    "locate_sight",
     "mel_filters",
     "sample",
     "sample_windows",
     "save_codec",
     "save_dit",
+    "save_sight",
     "score_sound",
+    "sight_preset",
 ]

@@ -82,25 +82,33 @@ def codec_preset(name: str) -> AudioCodecConfig:
 
 
 class SightConfig(ArchConfig):
-    """Sizes of a small network that sees the pictures of a film, trained with the transformer; ours.
+    """Sizes of a small network that watches a film for what can be heard; ours.
 
     Args:
         side: rows and columns of the pictures that it reads; a multiple of 2 to the number of levels.
         channels: of each level; each halves rows and columns.
+        width: of the features of a picture, and of what is seen around a frame of sound.
+        frames: frames of sound whose pictures are seen together, so that motion is seen; odd.
+        frame_rate: frames of sound a second.
     """
 
     side: int = Field(ge=8, le=512)
     channels: tuple[Annotated[int, Field(ge=4, le=1024, multiple_of=4)], ...] = Field(
         min_length=1, max_length=8
     )
+    width: int = Field(ge=1, le=4096)
+    frames: int = Field(ge=1, le=63)
+    frame_rate: float = Field(default=25.0, gt=0, le=1000)
 
     @model_validator(mode="after")
-    def _sides_halve(self) -> Self:
+    def _sizes_fit(self) -> Self:
         if self.side % 2 ** len(self.channels):
             raise ValueError(
                 f"side must be a multiple of {2 ** len(self.channels)}, since each of "
                 f"{len(self.channels)} levels halves it: it is {self.side}"
             )
+        if self.frames % 2 == 0:
+            raise ValueError(f"frames must be odd, not {self.frames}")
         return self
 
 
@@ -114,7 +122,6 @@ class AudioDiTConfig(ArchConfig):
         mlp_width: hidden width of the feed-forward.
         text_encoder: whose token states it attends to.
         video_width: width of the features of a video frame.
-        video_kernel: frames of the video, at the rate of the latent, that are projected together; odd.
         sight: what makes the features of a video frame; None: they come from elsewhere.
         latent_channels: channels of the codec's latent.
         frame_rate: latent frames a second.
@@ -126,19 +133,22 @@ class AudioDiTConfig(ArchConfig):
     mlp_width: int = Field(ge=1, le=65536)
     text_encoder: TextEncoderSpec
     video_width: int = Field(ge=1, le=16384)
-    video_kernel: int = Field(default=1, ge=1, le=63)
     sight: SightConfig | None = None
     latent_channels: int = Field(ge=1, le=1024)
     frame_rate: float = Field(default=25.0, gt=0, le=1000)
 
     @model_validator(mode="after")
-    def _heads_fit(self) -> Self:
+    def _parts_fit(self) -> Self:
         if self.width % (2 * self.heads):
             raise ValueError(
                 f"width must be heads times an even number: {self.width} is not, for {self.heads} heads"
             )
-        if self.video_kernel % 2 == 0:
-            raise ValueError(f"video_kernel must be odd, not {self.video_kernel}")
+        sight = self.sight
+        if sight is not None and (sight.width, sight.frame_rate) != (self.video_width, self.frame_rate):
+            raise ValueError(
+                f"sight must be video_width wide and see frame_rate frames a second, {self.video_width} and "
+                f"{self.frame_rate:g}, not {sight.width} and {sight.frame_rate:g}"
+            )
         return self
 
 
@@ -158,8 +168,8 @@ _TRANSFORMERS = {
     "13b": _paper(width=4608, layers=36, heads=36),  # section 6.1.2, where heads are not printed
     "3b": _paper(width=2560, layers=28, heads=20),  # the paper names the size only; ours
     "300m": _paper(width=1024, layers=18, heads=8),  # ours; the paper's is of another architecture
-    # Ours: for latents of the miniature codec, in 20 MB. It sees 0.28 s at once, so that motion is seen: nine
-    # frames a second still show two of them.
+    # Ours: for latents of the miniature codec, in 20 MB. It sees half a second at once: at eight frames a
+    # second these are four, two before what happens and two behind.
     "miniature": AudioDiTConfig(
         width=256,
         layers=8,
@@ -167,11 +177,24 @@ _TRANSFORMERS = {
         mlp_width=1024,
         text_encoder=TextEncoderSpec(name="minilm", width=384),
         video_width=128,
-        video_kernel=7,
-        sight=SightConfig(side=64, channels=(16, 32, 64, 64)),
+        sight=SightConfig(side=64, channels=(16, 32, 64, 64), width=128, frames=13),
         latent_channels=32,
     ),
 }
+
+
+def sight_preset(name: str) -> SightConfig:
+    """The architecture of what sees for a published or shipped audio transformer.
+
+    Raises:
+        ValueError: there is no preset of that name, or its features come from elsewhere.
+    """
+    sight = dit_preset(name).sight
+    if sight is None:
+        raise ValueError(
+            f"the audio transformer {name!r} has no sight of its own: it reads features of a CLIP"
+        )
+    return sight
 
 
 def dit_preset(name: str) -> AudioDiTConfig:

@@ -86,29 +86,18 @@ class GatedProjection(nn.Module):
     """What a video adds to each frame of sound: tanh(gate) * LayerNorm(projection).
 
     The paper says "gated linear projection" only; the form is that of Meta's later public model. Its gate is
-    0 at first, ours 0.5: a closed one keeps what sees from learning, and opens by no more than the rate a
-    step, which hundreds of thousands of steps can afford and a short training cannot.
-
-    Args:
-        kernel: frames that are projected together, odd; before the first one and after the last it stands
-            still.
+    0 at first, ours 0.5: a closed one opens by no more than the rate a step, which hundreds of thousands of
+    steps can afford and a short training cannot.
     """
 
-    def __init__(self, inputs: int, width: int, kernel: int = 1) -> None:
+    def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        self.kernel = kernel
-        self.projection = linear(inputs * kernel, width)
+        self.projection = linear(inputs, width)
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.gate = nn.Parameter(torch.full((width,), 0.5))
 
     def forward(self, features_BTE: Tensor) -> Tensor:
-        aside = self.kernel // 2
-        first_B1E, last_B1E = features_BTE[:, :1], features_BTE[:, -1:]
-        padded_BTE = torch.cat(
-            [first_B1E.expand(-1, aside, -1), features_BTE, last_B1E.expand(-1, aside, -1)], dim=1
-        )
-        near_BTE = padded_BTE.unfold(1, self.kernel, 1).flatten(2)
-        projected_BTD = self.norm(self.projection(near_BTE.to(self.projection.weight.dtype)))
+        projected_BTD = self.norm(self.projection(features_BTE.to(self.projection.weight.dtype)))
         gated_BTD: Tensor = torch.tanh(self.gate) * projected_BTD
         return gated_BTD
 

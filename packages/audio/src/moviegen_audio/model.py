@@ -45,8 +45,8 @@ class AudioDiT(nn.Module):
         self.config = config
         width = config.width
         self.frame_in = linear(2 * config.latent_channels, width)
-        self.sight = None if config.sight is None else Sight(config.sight, config.video_width)
-        self.video = GatedProjection(config.video_width, width, config.video_kernel)
+        self.sight = None if config.sight is None else Sight(config.sight)
+        self.video = GatedProjection(config.video_width, width)
         self.text = linear(config.text_encoder.width, width)
         # What is attended to where there is no text. The paper is silent; as large as projected tokens.
         self.no_text = nn.Parameter(nn.init.normal_(torch.empty(width)))
@@ -159,7 +159,10 @@ class AudioDiT(nn.Module):
                 f"features of video frames must be {self.config.video_width} wide, "
                 f"not {video.values.shape[2]}"
             )
-        added_BTD: Tensor = self.video(video.resampled(frames, self.config.frame_rate))
+        seen_BTE = video.resampled(frames, self.config.frame_rate)
+        if self.sight is not None:
+            seen_BTE = self.sight.watch(seen_BTE)
+        added_BTD: Tensor = self.video(seen_BTE)
         return added_BTD if drop_B is None else added_BTD.masked_fill(drop_B[:, None, None], 0.0)
 
     def _masked(self, context: AudioContext, frames: int) -> Tensor:

@@ -1,9 +1,10 @@
-"""A small network that sees the pictures of a film, one by one; in the place of the paper's MetaCLIP (ours).
+"""A small network that watches a film for what can be heard; in the place of the paper's MetaCLIP (ours).
 
-Motion is not seen here but where the features of neighbouring pictures are projected together
-(`AudioDiTConfig.video_kernel`), at a rate that does not depend on the film's.
+It is trained before the transformer, on when something begins to sound. From the loss of flow matching alone
+a small transformer did not learn to see: what a picture says of a latent is little beside what nobody can
+foretell of it.
 
-Legend: F pictures, H rows, W columns, E width of their features.
+Legend: B batch, F pictures, H rows, W columns, T frames of sound, E width of the features.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from moviegen_audio.config import SightConfig
@@ -19,17 +21,16 @@ _NORM_GROUPS = 4
 
 
 class Sight(nn.Module):
-    """Convolutions that halve the picture, then a projection of all that is left, so that places count.
+    """Features of single pictures, then of what moves from one to the next.
 
     Args:
         config: sizes.
-        width: of the features.
     """
 
-    def __init__(self, config: SightConfig, width: int) -> None:
+    def __init__(self, config: SightConfig) -> None:
         super().__init__()
         self.config = config
-        self.width = width
+        width = config.width
         self.levels = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(inputs, outputs, 3, stride=2, padding=1),
@@ -41,7 +42,16 @@ class Sight(nn.Module):
         # Pictures come as rows of pixels; in this order CPUs take half as long.
         self.levels.to(memory_format=torch.channels_last)
         left = config.side // 2 ** len(config.channels)
-        self.out = nn.Linear(config.channels[-1] * left**2, width)
+        self.out = nn.Linear(config.channels[-1] * left**2, width)  # of all places, for where it is counts
+        self.near = nn.Linear(config.frames * width, 2 * width)
+        self.norm = nn.LayerNorm(2 * width)
+        self.around = nn.Linear(2 * width, width)
+        self.beginning = nn.Linear(width, 1)
+
+    @property
+    def width(self) -> int:
+        """E, width of the features."""
+        return self.config.width
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,7 +59,7 @@ class Sight(nn.Module):
         return self.config.side, self.config.side
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Features (F, E) of pictures (F, 3, H, W) in [-1, 1].
+        """Features (F, E) of pictures (F, 3, H, W) in [-1, 1], one by one.
 
         Raises:
             ValueError: pictures of another size.
@@ -63,3 +73,26 @@ class Sight(nn.Module):
             x_FCHW = level(x_FCHW)
         features_FE: Tensor = self.out(x_FCHW.flatten(1))
         return features_FE
+
+    def watch(self, features: Tensor) -> Tensor:
+        """(B, T, E): what is seen around each frame of sound, of the features (B, T, E) of its pictures.
+
+        Before the first frame and after the last the film stands still.
+        """
+        aside = self.config.frames // 2
+        first_B1E, last_B1E = features[:, :1], features[:, -1:]
+        padded_BTE = torch.cat(
+            [first_B1E.expand(-1, aside, -1), features, last_B1E.expand(-1, aside, -1)], dim=1
+        )
+        near_BTE = padded_BTE.unfold(1, self.config.frames, 1).flatten(2)
+        hidden_BTE = F.gelu(self.norm(self.near(near_BTE.to(self.near.weight.dtype))))
+        around_BTE: Tensor = self.around(hidden_BTE)
+        return around_BTE
+
+    def beginnings(self, around: Tensor) -> Tensor:
+        """(B, T): logits that something begins to sound at each frame, of what is seen around it (B, T, E).
+
+        This is what it is trained on; a transformer reads `watch`.
+        """
+        logits_BT1: Tensor = self.beginning(around)
+        return logits_BT1[..., 0]

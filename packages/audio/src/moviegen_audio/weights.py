@@ -1,4 +1,4 @@
-"""Reading and writing the weights of codec and transformer."""
+"""Reading and writing the weights of codec, transformer, and what sees for it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from moviegen_core import AttentionFn, load_pretrained, locate_pretrained, save_
 from moviegen_dit import sdpa_attention
 
 from moviegen_audio.codec import AudioCodec
-from moviegen_audio.config import AudioCodecConfig, AudioDiTConfig
+from moviegen_audio.config import AudioCodecConfig, AudioDiTConfig, SightConfig
 from moviegen_audio.model import AudioDiT
+from moviegen_audio.sight import Sight
 
 CODEC_KIND = "audio-codec"
 DIT_KIND = "audio-dit"
+SIGHT_KIND = "audio-sight"
 _WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -82,6 +84,36 @@ def save_dit(model: AudioDiT, folder: Path | str, dtype: torch.dtype | None = No
         ValueError: a weight is not finite in `dtype`.
     """
     save_pretrained(model, model.config, folder, kind=DIT_KIND, dtype=dtype)
+
+
+def locate_sight(source: Path | str) -> Path:
+    """The folder of a shipped sight, of a folder, or of a Hub id.
+
+    Raises:
+        ValueError: there are no weights of that name.
+    """
+    return _locate("sight", source)
+
+
+def load_sight(source: Path | str) -> Sight:
+    """Read what sees for an audio transformer, in float32 on the CPU, in evaluation mode.
+
+    Args:
+        source: name of a shipped sight, a folder, or a Hub id.
+
+    Raises:
+        ValueError: there are no such weights, or they are damaged.
+    """
+    return load_pretrained(locate_sight(source), kind=SIGHT_KIND, config_type=SightConfig, build=Sight)
+
+
+def save_sight(sight: Sight, folder: Path | str, dtype: torch.dtype | None = None) -> None:
+    """Write the weights and architecture of what sees for an audio transformer to a folder.
+
+    Raises:
+        ValueError: a weight is not finite in `dtype`.
+    """
+    save_pretrained(sight, sight.config, folder, kind=SIGHT_KIND, dtype=dtype)
 
 
 def _locate(model: str, source: Path | str) -> Path:

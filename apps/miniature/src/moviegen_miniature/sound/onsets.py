@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from moviegen_runtime.media.onsets import Times
+from moviegen_runtime.media.onsets import Times, matched
 
 TOLERANCE = 0.125  # seconds between an onset and its event
 EDGE = 0.1  # seconds at either end of a clip in which neither events nor onsets count
@@ -49,24 +49,12 @@ def agreement(pairs: Sequence[tuple[Times, Times]]) -> Agreement:
     Args:
         pairs: (onsets, events) of each clip, in seconds.
     """
-    errors = [_matched(heard, true) for heard, true in pairs]
+    errors = [matched(heard, true, TOLERANCE) for heard, true in pairs]
     return Agreement(
         events=sum(len(true) for _, true in pairs),
         onsets=sum(len(heard) for heard, _ in pairs),
         errors=np.concatenate([np.zeros(0), *errors]),
     )
-
-
-def _matched(heard: Times, true: Times) -> Times:
-    """Errors of a largest matching. Walking both in order gives one, since all share one tolerance."""
-    errors, place = [], 0
-    for event in true:
-        while place < len(heard) and heard[place] < event - TOLERANCE:
-            place += 1
-        if place < len(heard) and heard[place] <= event + TOLERANCE:
-            errors.append(heard[place] - event)
-            place += 1
-    return np.array(errors, dtype=np.float64)
 
 
 def f1_interval(
@@ -79,7 +67,7 @@ def f1_interval(
     """
     if not pairs:
         raise ValueError("an interval needs at least one clip")
-    counts = np.array([[len(_matched(*pair)), len(pair[0]) + len(pair[1])] for pair in pairs])
+    counts = np.array([[len(matched(*pair, TOLERANCE)), len(pair[0]) + len(pair[1])] for pair in pairs])
     rng = np.random.default_rng(seed)
     drawn = counts[rng.integers(len(counts), size=(draws, len(counts)))].sum(1)
     values = np.where(drawn[:, 1] > 0, 2 * drawn[:, 0] / np.maximum(drawn[:, 1], 1), 1.0)

@@ -15,6 +15,7 @@ import tyro
 
 if TYPE_CHECKING:
     from moviegen_runtime.data.pack import FileOutcome
+    from moviegen_runtime.data.sound_caching import FrozenSight
     from moviegen_runtime.data.source import ClipSource
     from moviegen_runtime.text import FrozenTextEncoder
 
@@ -167,14 +168,14 @@ class Sounds:
     """Option of the source, KEY=VALUE with the value in YAML; can be given again."""
     num_sounds: int | None = None
     """How many sounds, from the first on; all of them if not given."""
-    pictures: str | None = None
-    """Keep the films' pictures, at this size: one number for a square, or WIDTHxHEIGHT."""
     sight: str | None = None
-    """Keep features of the pictures in their place, by a CLIP such as MetaCLIP: a folder or a Hub id."""
+    """Keep what is seen of the films, by weights of a training of the model sight: a folder, or miniature."""
+    clip: str | None = None
+    """Keep what is seen of the films, by a CLIP such as MetaCLIP: a folder or a Hub id."""
     encoder: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Text encoder, minilm (the default) or NAME=SOURCE with a folder or Hub id; can be given again."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the codec, the CLIP and large text encoders run; auto takes CUDA where it is there."""
+    """Where the codec, the sight and large text encoders run; auto takes CUDA where it is there."""
 
     def run(self) -> None:
         """Encode, and say at the end how many samples there are and how many sounds were skipped.
@@ -191,12 +192,9 @@ class Sounds:
         from moviegen_runtime.data.progress import JobProgress
         from moviegen_runtime.data.sound_caching import SoundJob, cache_sounds, sounds_done
         from moviegen_runtime.data.sounds import open_sounds
-        from moviegen_runtime.features.clip_sight import ClipSight
-        from moviegen_runtime.requests import parse_size
 
         options = _parse_options(self.set)
         source, device = open_sounds(self.source, options), _device(self.device)
-        size = None if self.pictures is None else parse_size(self.pictures)
         job = SoundJob(
             source=source,
             origin=f"source {self.source} {json.dumps(options, sort_keys=True, default=str)}",
@@ -204,8 +202,7 @@ class Sounds:
             codec=load_codec(self.codec).to(device),
             codec_hash=weights_hash(locate_codec(self.codec)),
             encoders=_encoders(self.encoder, device),
-            pictures=None if size is None else (size[1], size[0]),
-            sight=None if self.sight is None else ClipSight(self.sight, device),
+            sight=self._seeing(device),
             device=device,
         )
         done = sounds_done(job, self.out)
@@ -219,6 +216,16 @@ class Sounds:
             count = cache_sounds(job, self.out, progress.advance, on_skip)
         earlier = f" ({done} were done before)" if done else ""
         print(f"{count} sounds in {self.out}; {len(skipped)} skipped{earlier}", file=sys.stderr)
+
+    def _seeing(self, device: str) -> FrozenSight | None:
+        from moviegen_runtime.features.clip_sight import ClipSight
+        from moviegen_runtime.features.trained_sight import TrainedSight
+
+        if self.sight is not None and self.clip is not None:
+            raise ValueError("films are seen by one encoder: give --sight or --clip, not both")
+        if self.sight is not None:
+            return TrainedSight(self.sight, device)
+        return None if self.clip is None else ClipSight(self.clip, device)
 
 
 @tyro.conf.configure(tyro.conf.OmitArgPrefixes)

@@ -1,4 +1,4 @@
-"""Caching of sounds: through the codec, captions through text encoders, pictures made small, into shards.
+"""Caching of sounds: through the codec, captions through text encoders, films through a sight, into shards.
 
 Each shard is made from its own sounds alone, in batches that begin with it: a job that was interrupted and
 goes on writes the same bytes as one that was not.
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from moviegen_runtime.data.caching import ahead, alike, encode_prompts
 from moviegen_runtime.data.sound_latents import (
+    MEMBERS,
     SOUND_KIND,
     SeenFrames,
     SoundProperties,
@@ -38,7 +39,7 @@ _BATCH_SECONDS = 64  # of sound that go through the codec at once
 
 
 class FrozenSight(Protocol):
-    """An encoder of single pictures that is not trained here, such as the image tower of a CLIP."""
+    """An encoder of single pictures that is not trained on."""
 
     @property
     def width(self) -> int:
@@ -71,13 +72,11 @@ class SoundJob:
         codec: the codec.
         codec_hash: hash of its weights (`moviegen_core.weights_hash`).
         encoders: of the captions, at least one, each with another name.
-        pictures: rows and columns of the pictures that are kept; None: none are.
-        sight: whose features of pictures are kept in their place; None: none are.
+        sight: whose features of the films' pictures are kept; None: films are left out.
         device: where codec and sight are.
 
     Raises:
-        ValueError: the source has fewer sounds, the encoders are none or not distinct, or both pictures and
-            features are asked for.
+        ValueError: the source has fewer sounds, or the encoders are none or not distinct.
     """
 
     source: SoundSource
@@ -86,7 +85,6 @@ class SoundJob:
     codec: AudioCodec
     codec_hash: str
     encoders: tuple[FrozenTextEncoder, ...]
-    pictures: tuple[int, int] | None = None
     sight: FrozenSight | None = None
     device: str = "cpu"
 
@@ -95,8 +93,6 @@ class SoundJob:
             raise ValueError(f"the source has {len(self.source)} sounds, so it cannot give {self.num_sounds}")
         if not self.encoders or len({encoder.name for encoder in self.encoders}) < len(self.encoders):
             raise ValueError("give at least one text encoder, and each of them once")
-        if self.pictures is not None and self.sight is not None:
-            raise ValueError("keep the pictures or their features, not both")
 
     @property
     def properties(self) -> SoundProperties:
@@ -107,7 +103,6 @@ class SoundJob:
             hop=self.codec.hop,
             encoders={encoder.name: encoder.width for encoder in self.encoders},
             encoder_hashes={encoder.name: encoder.weights_hash for encoder in self.encoders},
-            pictures=self.pictures,
             features=None if self.sight is None else (self.sight.weights_hash, self.sight.width),
             source=self.origin,
             num_sounds=self.num_sounds,
@@ -154,7 +149,7 @@ def cache_sounds(
 
 def _begin(job: SoundJob, folder: Path) -> int:
     properties = job.properties
-    return begin(folder, SOUND_KIND, properties.members, properties.model_dump(mode="json"))
+    return begin(folder, SOUND_KIND, MEMBERS, properties.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)
@@ -203,14 +198,11 @@ def _encode_batch(job: SoundJob, batch: Sequence[CaptionedSound], first: int) ->
 
 
 def _seen(job: SoundJob, picture: CaptionedClip | None, index: int) -> SeenFrames | None:
-    size = job.pictures if job.sight is None else job.sight.size
-    if size is None:
+    if job.sight is None:
         return None
     if picture is None:
-        raise ValueError(f"sound {index} has no picture: leave pictures out, or tell the source to give them")
-    small = torch.from_numpy(np.stack([fitted(frame, size) for frame in picture.frames]))
-    if job.sight is None:
-        return SeenFrames(small, picture.fps)
+        raise ValueError(f"sound {index} has no film: keep nothing of films, or tell the source to give them")
+    small = torch.from_numpy(np.stack([fitted(frame, job.sight.size) for frame in picture.frames]))
     pixels_F3HW = small.to(job.device).permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
     return SeenFrames(job.sight.encode(pixels_F3HW).to("cpu", torch.float16), picture.fps)
 

@@ -1,10 +1,9 @@
 """Cached sounds in shards: the codec's latent, the caption's token states, and what is seen meanwhile.
 
-What is seen is a film strip of small pictures for a transformer that has a `Sight` of its own, features of
-each frame by a frozen encoder, or nothing: a set is of one kind throughout.
+What is seen is kept as features of each picture by a frozen encoder; sounds without films have none. A set is
+of one kind throughout.
 
-Legend: C channels, T latent frames, F pictures, H rows, W columns, E width of their features, S tokens,
-D width.
+Legend: C channels, T latent frames, F pictures, E width of their features, S tokens, D width.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from moviegen_runtime.data.clips import film_strip, parse_film_strip
 from moviegen_runtime.data.latents import Shape, parse_tensors, text_shapes, write_tensors
 from moviegen_runtime.data.shards import ShardReader, read_header
 
 SOUND_KIND = "sounds"
+MEMBERS = ("json", "safetensors")
+"""Endings of the members of a sample."""
 _LATENT, _FEATURES, _TEXT = "latent", "features", "text."
 _Extent = Annotated[int, Field(ge=1, le=1 << 20)]
 
@@ -48,8 +47,7 @@ class SoundProperties(_Strict):
         hop: samples that a latent frame stands for.
         encoders: width of the token states of each text encoder, by its name.
         encoder_hashes: hash of each text encoder's weights, by its name.
-        pictures: rows and columns of the pictures; None: there are none.
-        features: hash and width of the frozen encoder of frames; None: there is none.
+        features: hash and width of the frozen encoder of pictures; None: there are no films.
         source: what was encoded, told precisely enough that another source is refused.
         num_sounds: how many sounds the source gave.
     """
@@ -59,21 +57,9 @@ class SoundProperties(_Strict):
     hop: _Extent
     encoders: dict[str, int]
     encoder_hashes: dict[str, str]
-    pictures: tuple[_Extent, _Extent] | None
     features: tuple[str, _Extent] | None
     source: str
     num_sounds: int
-
-    @model_validator(mode="after")
-    def _one_way_to_see(self) -> Self:
-        if self.pictures is not None and self.features is not None:
-            raise ValueError("a set has pictures or features of them, not both")
-        return self
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """Endings of the members of a sample."""
-        return ("json", "safetensors") if self.pictures is None else ("json", "png", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -81,7 +67,7 @@ class SeenFrames:
     """What is seen while a sound is heard.
 
     Args:
-        values: pictures (F, H, W, 3) uint8, or features (F, E) of them in floating point.
+        values: features (F, E) of its pictures, in floating point.
         fps: frames a second.
     """
 
@@ -116,10 +102,7 @@ def write_sound(sample: SoundSample) -> dict[str, bytes]:
     """
     seen = sample.seen
     tensors = {_LATENT: sample.latent} | {_TEXT + name: states for name, states in sample.text.items()}
-    members = {}
-    if seen is not None and seen.values.dtype == torch.uint8:
-        members["png"] = film_strip(seen.values.numpy())
-    elif seen is not None:
+    if seen is not None:
         tensors[_FEATURES] = seen.values
     try:
         record = _SoundRecord(
@@ -130,9 +113,8 @@ def write_sound(sample: SoundSample) -> dict[str, bytes]:
         )
     except ValidationError as error:
         raise ValueError(f"the sound cannot be stored: {error.errors()[0]['msg']}") from error
-    members["json"] = record.model_dump_json().encode()
-    members["safetensors"] = write_tensors(tensors, f"the sound {sample.caption!r}")
-    return members
+    stored = write_tensors(tensors, f"the sound {sample.caption!r}")
+    return {"json": record.model_dump_json().encode(), "safetensors": stored}
 
 
 def parse_sound(members: Mapping[str, bytes], properties: SoundProperties) -> SoundSample:
@@ -147,6 +129,8 @@ def parse_sound(members: Mapping[str, bytes], properties: SoundProperties) -> So
         raise ValueError(f"record is damaged: {error.errors()[0]['msg']}") from error
     shapes: dict[str, Shape] = {_LATENT: ("C", "T")}
     if properties.features is not None:
+        if record.fps is None or record.frames == 0:
+            raise ValueError("record is damaged: it has no frames, and its set has")
         shapes[_FEATURES] = (record.frames, properties.features[1])
     tensors = parse_tensors(members["safetensors"], shapes | text_shapes(properties.encoders))
     if tensors[_LATENT].shape[1] != -(-record.num_samples // properties.hop):
@@ -154,16 +138,7 @@ def parse_sound(members: Mapping[str, bytes], properties: SoundProperties) -> So
             f"latent of {tensors[_LATENT].shape[1]} frames cannot stand for {record.num_samples} samples"
         )
     text = {name: tensors[_TEXT + name] for name in properties.encoders}
-    seen = None
-    if properties.pictures is not None or properties.features is not None:
-        if record.fps is None or record.frames == 0:
-            raise ValueError("record is damaged: it has no frames, and its set has")
-        if properties.pictures is not None:
-            strip = parse_film_strip(members["png"], record.frames, *properties.pictures)
-            values = torch.from_numpy(strip)
-        else:
-            values = tensors[_FEATURES]
-        seen = SeenFrames(values, record.fps)
+    seen = None if record.fps is None else SeenFrames(tensors[_FEATURES], record.fps)
     return SoundSample(tensors[_LATENT], text, record.caption, record.num_samples, seen)
 
 
@@ -186,7 +161,7 @@ class ShardedSounds:
             self.properties = SoundProperties.model_validate_json(json.dumps(header.properties))
         except ValidationError as error:
             raise ValueError(f"{folder} does not say how it was made: {error.errors()[0]['msg']}") from error
-        self.reader = ShardReader(folder, SOUND_KIND, self.properties.members)
+        self.reader = ShardReader(folder, SOUND_KIND, MEMBERS)
         if codec is not None and self.properties.codec != codec:
             raise ValueError(
                 f"{folder} holds latents of the codec {self.properties.codec[:12]}, not of {codec[:12]}: "

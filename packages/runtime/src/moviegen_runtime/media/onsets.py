@@ -58,6 +58,24 @@ def novelty(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
     return np.concatenate([np.zeros(_LAG // 2 + 1), rise, np.zeros(_LAG - _LAG // 2 - 1)])
 
 
+def matched(heard: Times, true: Times, tolerance: float) -> NDArray[np.float64]:
+    """Seconds that onsets come after the true ones, of a largest set of pairs that lie within a tolerance.
+
+    Args:
+        heard: in order.
+        true: in order; walking both in order gives a largest matching, since all share one tolerance.
+        tolerance: seconds.
+    """
+    errors, place = [], 0
+    for moment in true:
+        while place < len(heard) and heard[place] < moment - tolerance:
+            place += 1
+        if place < len(heard) and heard[place] <= moment + tolerance:
+            errors.append(heard[place] - moment)
+            place += 1
+    return np.array(errors, dtype=np.float64)
+
+
 def bands(sound: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     """Amplitude in each band, a window around each hop: (frames, bands)."""
     window = round(_WINDOW * rate)

@@ -8,10 +8,17 @@ from moviegen_core import weights_hash
 from moviegen_runtime.data.sound_latents import ShardedSounds
 from moviegen_runtime.data.sounds import open_sounds
 from moviegen_runtime.training.audio_dit_module import AudioDiTModule, HeardAndSeen, collate_heard
-from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CachedSounds, CodecRecipe, SoundsAlone
+from moviegen_runtime.training.audio_recipe import (
+    AudioDiTRecipe,
+    CachedSounds,
+    CodecRecipe,
+    SightRecipe,
+    SoundsAlone,
+)
 from moviegen_runtime.training.batches import Interleaved
 from moviegen_runtime.training.codec_module import CodecModule
 from moviegen_runtime.training.parts import Training, changed
+from moviegen_runtime.training.sight_module import SightModule, collate_films
 from moviegen_runtime.training.sounds import collate_sounds
 
 
@@ -22,6 +29,15 @@ def codec_config(recipe: CodecRecipe) -> moviegen_audio.AudioCodecConfig:
         ValueError: there is no such preset, or a changed field is unknown or out of its range.
     """
     return changed(moviegen_audio.codec_preset(recipe.preset), recipe.architecture)
+
+
+def sight_config(recipe: SightRecipe) -> moviegen_audio.SightConfig:
+    """The architecture of a recipe.
+
+    Raises:
+        ValueError: there is no such preset, or a changed field is unknown or out of its range.
+    """
+    return changed(moviegen_audio.sight_preset(recipe.preset), recipe.architecture)
 
 
 def audio_dit_config(recipe: AudioDiTRecipe) -> moviegen_audio.AudioDiTConfig:
@@ -47,6 +63,21 @@ def build_codec(recipe: CodecRecipe) -> Training:
     return Training(module, len(source), collate_sounds(source, config.sample_rate))
 
 
+def build_sight(recipe: SightRecipe) -> Training:
+    """What sees, and its films.
+
+    Raises:
+        ValueError: the recipe has no data, or something that it names is not there or does not fit.
+    """
+    if recipe.data is None:
+        raise ValueError("the recipe names no films: give --set data.source=NAME")
+    source = open_sounds(recipe.data.source, recipe.data.options)
+    config = sight_config(recipe)
+    collate = collate_films(source, config)
+    collate([0])  # refuse now what a step would trip over
+    return Training(SightModule(config, recipe), len(source), collate)
+
+
 def build_audio_dit(recipe: AudioDiTRecipe) -> Training:
     """The audio transformer and its cached sounds.
 
@@ -60,9 +91,10 @@ def build_audio_dit(recipe: AudioDiTRecipe) -> Training:
     held_out = recipe.validation.num_samples if recipe.validation else 0
     if held_out >= len(source):
         raise ValueError(f"{len(source)} sounds are too few to hold {held_out} out for validation")
+    sight = _open_sight(recipe, config, source)
     _check_sounds(config, source)
     alone = None if recipe.alone is None else _open_alone(recipe.alone, config, source)
-    module = AudioDiTModule(config, recipe, source)
+    module = AudioDiTModule(config, recipe, source, sight)
     collate = collate_heard(source, config.text_encoder.name)
     return Training(module, len(source) - held_out, collate, alone)
 
@@ -72,6 +104,28 @@ def _open_cached(data: CachedSounds) -> ShardedSounds:
     return ShardedSounds(data.sounds, codec=codec)
 
 
+def _open_sight(
+    recipe: AudioDiTRecipe, config: moviegen_audio.AudioDiTConfig, source: ShardedSounds
+) -> moviegen_audio.Sight | None:
+    """What the transformer sees by, if it is part of it."""
+    if config.sight is None:
+        if recipe.sight is not None:
+            raise ValueError("this transformer has no sight of its own: leave sight out")
+        return None
+    if recipe.sight is None:
+        raise ValueError("the recipe does not say what sees for the transformer: give --set sight=FOLDER")
+    folder = moviegen_audio.locate_sight(recipe.sight)
+    sight, made = moviegen_audio.load_sight(folder), source.properties.features
+    if sight.config != config.sight:
+        raise ValueError(f"what sees in {recipe.sight} has another architecture than the recipe's sight")
+    if made is not None and made[0] != weights_hash(folder):
+        raise ValueError(
+            f"the films were seen by {made[0][:12]}, not by {weights_hash(folder)[:12]}: cache the sounds "
+            f"again with `moviegen data sounds --sight {recipe.sight}`"
+        )
+    return sight
+
+
 def _open_alone(
     recipe: SoundsAlone, config: moviegen_audio.AudioDiTConfig, films: ShardedSounds
 ) -> Interleaved[HeardAndSeen]:
@@ -79,7 +133,7 @@ def _open_alone(
         raise ValueError("the recipe names no sounds without pictures: give --set alone.sounds=FOLDER")
     sounds = ShardedSounds(recipe.sounds, codec=films.properties.codec)
     _check_sounds(config, sounds)
-    if sounds.properties.pictures is not None or sounds.properties.features is not None:
+    if sounds.properties.features is not None:
         raise ValueError(f"{recipe.sounds} must hold sounds without pictures; it has some")
     if sounds.properties.encoder_hashes != films.properties.encoder_hashes:
         raise ValueError(f"the captions in {recipe.sounds} were read by other text encoders than the films'")
@@ -100,13 +154,8 @@ def _check_sounds(config: moviegen_audio.AudioDiTConfig, source: ShardedSounds) 
             f"the sounds come with text of {made.encoders}; this transformer reads {spec.name}, "
             f"{spec.width} wide"
         )
-    if made.pictures is not None:
-        side = None if config.sight is None else (config.sight.side, config.sight.side)
-        if made.pictures != side:
-            raise ValueError(
-                f"the sounds come with pictures of {made.pictures[1]}x{made.pictures[0]}; this transformer "
-                + ("reads features of them" if side is None else f"sees {side[1]}x{side[0]}")
-            )
-    if made.features is not None and (config.sight is not None or made.features[1] != config.video_width):
-        reads = "sees pictures itself" if config.sight else f"reads {config.video_width}"
-        raise ValueError(f"the sounds come with features {made.features[1]} wide; this transformer {reads}")
+    if made.features is not None and made.features[1] != config.video_width:
+        raise ValueError(
+            f"the sounds come with features {made.features[1]} wide; this transformer reads "
+            f"{config.video_width}"
+        )

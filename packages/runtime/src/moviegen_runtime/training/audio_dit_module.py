@@ -1,6 +1,6 @@
 """Training of the audio transformer on cached sounds by flow matching (paper, section 6.1).
 
-Legend: B batch, C channels, T latent frames of sound, F pictures, E width of their features.
+Legend: B batch, C channels, T latent frames of sound, E width of the features of pictures.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from moviegen_audio import (
     AudioDiTConfig,
     AudioMasking,
     FrameFeatures,
+    Sight,
     save_dit,
 )
 from moviegen_core import TextContext
@@ -72,16 +73,23 @@ def collate_heard(source: ShardedSounds, encoder: str) -> Callable[[Sequence[int
 
 
 class AudioDiTModule(TrainingModule[AudioDiT]):
-    """The audio transformer in training, with the network that sees for it where it has one.
+    """The audio transformer in training; what sees for it is kept as it is.
 
     Args:
         config: architecture.
         recipe: how it is trained.
         source: sounds; with validation, the last ones of them are held out.
+        sight: what made the features of the films; None: an encoder that is no part of the transformer.
     """
 
-    def __init__(self, config: AudioDiTConfig, recipe: AudioDiTRecipe, source: ShardedSounds) -> None:
-        super().__init__(AudioDiT(config), recipe)
+    def __init__(
+        self, config: AudioDiTConfig, recipe: AudioDiTRecipe, source: ShardedSounds, sight: Sight | None
+    ) -> None:
+        model = AudioDiT(config)
+        if model.sight is not None and sight is not None:
+            model.sight.load_state_dict(sight.state_dict())
+            model.sight.requires_grad_(False)
+        super().__init__(model, recipe)
         self.audio_recipe = recipe
         self.source = source
         self.masking = AudioMasking(**recipe.masking.model_dump())
@@ -90,8 +98,7 @@ class AudioDiTModule(TrainingModule[AudioDiT]):
 
     def is_inner(self, name: str) -> bool:
         # The offsets of a block are six vectors, not a matrix.
-        inside = name.startswith(("blocks.", "sight.levels.")) and not name.startswith("sight.levels.0.")
-        return inside and not name.endswith(".offsets")
+        return name.startswith("blocks.") and not name.endswith(".offsets")
 
     def loss(self, batch: HeardAndSeen, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         first, frames = self._span(batch.latents.shape[2], step)
@@ -103,7 +110,7 @@ class AudioDiTModule(TrainingModule[AudioDiT]):
         conditions = self.model.prepare(
             frames,
             text=text,
-            video=None if batch.seen is None else self._features(self.model, batch.seen, first, frames),
+            video=None if batch.seen is None else self._features(batch.seen, first, frames),
             context=AudioContext(latents, hidden.given.to(device)),
             drop_text=hidden.drop_text.to(device),
             drop_video=hidden.drop_video.to(device),
@@ -127,26 +134,13 @@ class AudioDiTModule(TrainingModule[AudioDiT]):
         frames = min(max(round(chosen.seconds * self.model.config.frame_rate), 1), whole)
         return int(torch.randint(whole - frames + 1, (), generator=draw)), frames
 
-    def _features(
-        self, model: AudioDiT, seen: Sequence[SeenFrames], first: int, frames: int
-    ) -> FrameFeatures:
-        """What is seen during some frames of the sounds, at their rate; each picture is looked at once."""
-        rate = model.config.frame_rate
-        shown: list[Tensor] = []
-        places: list[Tensor] = []
-        count = 0
-        for each in seen:
-            of_frames = torch.arange(len(each.values), dtype=torch.float64)[None, :, None]
-            numbers = FrameFeatures(of_frames, each.fps).resampled(frames, rate, first)[0, :, 0].long()
-            # In order of time, so what is shown again follows at once.
-            distinct, place = torch.unique_consecutive(numbers, return_inverse=True)
-            places.append(count + place)
-            shown.append(each.values[distinct.to(each.values.device)])
-            count += len(distinct)
-        values = torch.cat(shown)
-        if model.sight is not None:
-            values = model.sight.encode(values.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1))
-        return FrameFeatures(values.float()[torch.stack(places).to(values.device)], rate)
+    def _features(self, seen: Sequence[SeenFrames], first: int, frames: int) -> FrameFeatures:
+        """What is seen at the middle of some frames of the sounds, of films of any rates."""
+        rate = self.model.config.frame_rate
+        values = [
+            FrameFeatures(each.values[None].float(), each.fps).resampled(frames, rate, first) for each in seen
+        ]
+        return FrameFeatures(torch.cat(values), rate)
 
     @torch.no_grad()
     def validate(self, preview: Path) -> dict[str, float]:
@@ -173,7 +167,7 @@ class AudioDiTModule(TrainingModule[AudioDiT]):
         sample = self.path.draw(batch.latents, draw)
         ways: dict[str, FrameFeatures | None] = {"loss": None}
         if batch.seen is not None:
-            ways = {"loss": self._features(model, batch.seen, 0, frames), "blind_loss": None}
+            ways = {"loss": self._features(batch.seen, 0, frames), "blind_loss": None}
         errors = {}
         for name, video in ways.items():
             conditions = model.prepare(frames, text=batch.text, video=video)

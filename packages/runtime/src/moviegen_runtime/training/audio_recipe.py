@@ -96,6 +96,34 @@ class CodecRecipe(ModelRecipe):
         return self
 
 
+class SightValidation(Section):
+    """What the averaged weights see in held-out films.
+
+    Args:
+        every_steps: steps from one validation to the next.
+        data: sounds with films.
+        num_sounds: how many of them, from the first on.
+    """
+
+    every_steps: _Count
+    data: SoundData
+    num_sounds: _Count = 64
+
+
+class SightRecipe(ModelRecipe):
+    """Training of what sees for an audio transformer, on when something begins in the sound of a film (ours).
+
+    Args:
+        data: sounds with films; None in a published recipe, given by `--set` when it is run.
+        beginning_weight: of frames in which something begins, beside all others.
+    """
+
+    model: Literal["sight"]
+    data: SoundData | None = None
+    beginning_weight: _Positive = 4.0
+    validation: SightValidation | None = None
+
+
 class CachedSounds(Section):
     """Cached sounds, as `moviegen data sounds` writes them.
 
@@ -159,6 +187,8 @@ class AudioDiTRecipe(ModelRecipe):
 
     Args:
         data: sounds, with what is seen or without; None in a published recipe, given by `--set`.
+        sight: weights of a training of sight: what the transformer sees by, unchanged, and what made the
+            features of the films in `data`; needed exactly by an architecture that has one.
         alone: batches of sounds without pictures among the others; None: what is in `data` only.
         lengths: what batches are cut to; empty: sounds stay whole.
         masking: what is hidden.
@@ -167,6 +197,7 @@ class AudioDiTRecipe(ModelRecipe):
 
     model: Literal["audio_dit"]
     data: CachedSounds | None = None
+    sight: str | None = None
     alone: SoundsAlone | None = None
     lengths: tuple[SoundLength, ...] = ()
     masking: MaskingRecipe = Field(default_factory=MaskingRecipe)

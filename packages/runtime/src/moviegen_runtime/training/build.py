@@ -17,10 +17,12 @@ from moviegen_runtime.training.audio_build import (
     audio_dit_config,
     build_audio_dit,
     build_codec,
+    build_sight,
     codec_config,
+    sight_config,
 )
 from moviegen_runtime.training.audio_dit_module import AudioDiTModule
-from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe
+from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe, SightRecipe
 from moviegen_runtime.training.batches import Interleaved
 from moviegen_runtime.training.clips import collate_clips, open_clips
 from moviegen_runtime.training.codec_module import CodecModule
@@ -29,6 +31,7 @@ from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.parts import Training, changed
 from moviegen_runtime.training.recipe import DiTRecipe, ImageLatents, LatentData, TAERecipe
 from moviegen_runtime.training.recipes import AnyRecipe
+from moviegen_runtime.training.sight_module import SightModule
 from moviegen_runtime.training.tae_module import TAEModule
 from moviegen_runtime.training.upsampler_module import UpsamplerModule
 from moviegen_runtime.training.upsampler_recipe import UpsamplerRecipe
@@ -51,6 +54,8 @@ def build_training(recipe: AnyRecipe) -> Training:
                 return _build_upsampler(recipe)
             case CodecRecipe():
                 return build_codec(recipe)
+            case SightRecipe():
+                return build_sight(recipe)
             case AudioDiTRecipe():
                 return build_audio_dit(recipe)
 
@@ -70,6 +75,8 @@ def new_model(recipe: AnyRecipe) -> nn.Module:
             return moviegen_dit.SpatialUpsampler(upsampler_config(recipe))
         case CodecRecipe():
             return moviegen_audio.AudioCodec(codec_config(recipe))
+        case SightRecipe():
+            return moviegen_audio.Sight(sight_config(recipe))
         case AudioDiTRecipe():
             return moviegen_audio.AudioDiT(audio_dit_config(recipe))
 
@@ -129,8 +136,12 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
             model = moviegen_dit.upsampler_from_pretrained(folder)
         case CodecModule():
             model = moviegen_audio.load_codec(folder)
+        case SightModule():
+            model = moviegen_audio.load_sight(folder)
         case AudioDiTModule():
             model = moviegen_audio.load_dit(folder)
+            if model.config == wanted and not _alike(model.sight, module.model.sight):
+                raise ValueError(f"the transformer in {folder} sees by other weights than the recipe's sight")
         case _:
             model = moviegen_dit.from_pretrained(folder)
     if model.config == wanted:
@@ -144,6 +155,14 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
         f"the weights in {folder} have another architecture than the recipe: {odd[0]} is {given[odd[0]]} "
         f"in the weights, {asked[odd[0]]} in the recipe, whose key architecture may change it"
     )
+
+
+def _alike(one: nn.Module | None, other: nn.Module | None) -> bool:
+    """Whether two models of one architecture have the same weights, but for their rounding to float16."""
+    if one is None or other is None:
+        return one is other
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(a.half(), b.half()) for a, b in pairs)
 
 
 def _build_tae(recipe: TAERecipe) -> Training:
