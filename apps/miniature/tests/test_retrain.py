@@ -159,7 +159,11 @@ def test_sound_alone_becomes_the_sound_of_the_cast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cached: list[Any] = []
+    judged: list[Any] = []
     monkeypatch.setattr("moviegen_runtime.cli.data.Sounds.run", lambda job: cached.append(job))
+    monkeypatch.setattr(
+        "moviegen_miniature.sound.judge_command.SoundJudge.run", lambda judge: judged.append(judge.model)
+    )
     retrain.Retrain(RECIPES, tmp_path / "out", only="sound").run()
     assert trained == [("codec", None, None), ("sight", None, None), ("audio_dit", None, None)]
     runs, audio = tmp_path / "out" / "sound", tmp_path / "out" / "cast" / "audio"
@@ -173,6 +177,7 @@ def test_sound_alone_becomes_the_sound_of_the_cast(
         "codec": "codec",
         "dit": "audio_dit",
     }
+    assert judged == [str(tmp_path / "out" / "cast")]
     forecast = capsys.readouterr().err.splitlines()[0]
     for name in ("codec", "sight", "films", "sounds", "audio_dit"):
         assert f"{name} " in forecast

@@ -68,7 +68,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Retrain:
-    """Train the miniature from nothing, or go on with it; what it makes of video is judged at the end."""
+    """Train the miniature from nothing, or go on with it; what it makes is judged at the end."""
 
     recipes: Path
     """Folder of the recipes: tae.yaml, dit.yaml, codec.yaml, sight.yaml and audio_dit.yaml."""
@@ -139,12 +139,14 @@ def plan_video(recipes: Path, out: Path) -> list[Step]:
 
 
 def plan_sound(recipes: Path, out: Path) -> list[Step]:
-    """Codec, what sees, cached films and sounds, transformer, and their place in the cast.
+    """Codec, sight, cached films and sounds, transformer, their place in the cast, and the judges' tables.
 
     Raises:
         ValueError: a recipe cannot be used.
     """
     from moviegen_runtime.cli.data import Sounds
+
+    from moviegen_miniature.sound.judge_command import SoundJudge
 
     runs = out / "sound"
     codec, sight = _weights(runs, "codec"), _weights(runs, "sight")
@@ -169,6 +171,8 @@ def plan_sound(recipes: Path, out: Path) -> list[Step]:
             "cast",
             partial(_join, out / "cast" / "audio", {"codec": codec, "dit": _weights(runs, "audio_dit")}),
         ),
+        # Few steps: the paper's 64, each of two calls, would take hours for all of its sounds.
+        _whole("sound judge", SoundJudge(model=str(out / "cast"), steps=16, method="euler").run),
     ]
 
 
