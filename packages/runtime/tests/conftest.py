@@ -72,6 +72,30 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_upsampling_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder, with an upsampler whose windows are shorter than the default clip."""
+    folder = tmp_path_factory.mktemp("upsampling") / "tiny"
+    shutil.copytree(tiny_model, folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        upsampler = moviegen_dit.SpatialUpsampler(
+            moviegen_dit.UpsamplerConfig(
+                width=32,
+                layers=1,
+                heads=2,
+                mlp_width=32,
+                text_encoders=(moviegen_dit.TextEncoderSpec(name="minilm", width=8),),
+                positions=(6, 4, 4),
+                latent_channels=4,
+                condition_channels=4,
+            )
+        )
+        random_weights(upsampler, 0.1)
+    moviegen_dit.save_upsampler(upsampler, folder / "upsampler")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_sound_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same folder, with models of sound."""
     folder = tmp_path_factory.mktemp("sound") / "tiny"

@@ -95,6 +95,22 @@ def test_a_sidecar_makes_the_same_file_again(
     assert capsys.readouterr().err == ""
 
 
+def test_an_upscaled_clip_is_twice_as_large_and_made_again(
+    tiny_upsampling_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upscale = Generate(tiny_upsampling_model)
+    upscale(PROMPT, "-o", "bus.mp4", "--steps", "1", "--upscale", "2", "--display-scale", "1")
+    assert read_clip("bus.mp4").frames.shape == (9, 64, 64, 3)
+    sidecar = json.loads(Path("bus.json").read_text())
+    assert sidecar["request"]["upscale"] == 2
+    assert set(sidecar["weights"]) == {"tae", "dit", "minilm", "upsampler"}
+    main(["generate", "--from-sidecar", "bus.json", "-o", "again.mp4"])
+    assert Path("again.mp4").read_bytes() == Path("bus.mp4").read_bytes()
+    assert capsys.readouterr().err == ""
+    said = sentence(capsys, "--from-sidecar", "bus.json", "-o", "third.mp4", "--upscale", "2")
+    assert "leave out --upscale" in said
+
+
 def test_each_sample_is_what_it_is_alone(generate: Generate) -> None:
     generate(PROMPT, "-o", "bus.gif", "--seed", "4", "--num-samples", "3", "--contact-sheet", "sheet.png")
     assert names() == sorted(
@@ -176,6 +192,7 @@ def test_what_cannot_work_is_told_before_anything_is_loaded(
         (["--frames", "99"], "up to 24 frames of 48x48 pixels"),
         (["--size", "20"], "width must be a multiple of 16 pixels"),
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
+        (["--upscale", "2"], "has no upsampler: give a model folder that holds the folder upsampler"),
     ],
 )
 def test_what_the_model_cannot_do_is_told_in_a_sentence(

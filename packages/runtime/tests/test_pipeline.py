@@ -11,7 +11,9 @@ import pytest
 import torch
 from moviegen_core import VideoLatent, VideoShape
 from moviegen_runtime import Cast, Progress, TextToVideoRequest, load
-from moviegen_runtime.pipelines.text_to_video import noise, schedule
+from moviegen_runtime.pipelines.noise import noise
+from moviegen_runtime.pipelines.text_to_video import schedule
+from moviegen_runtime.pipelines.upsample import upsample
 from moviegen_runtime.text import MiniLM
 
 PROMPT = "a red bus drives to the left"
@@ -95,6 +97,7 @@ def test_what_is_left_open_is_filled_in_and_told(cast: Cast) -> None:
         "prompt": "a cow",
         "seed": 0,
         "rewriting": None,
+        "upscale": 1,
         "frames": 9,
         "size": "32x32",
         "fps": 8.0,
@@ -201,6 +204,43 @@ def test_what_the_model_cannot_do_is_refused_before_sampling(
     with pytest.raises(ValueError, match=sentence):
         cast.generate([ask(), ask(**fields)], on_progress=lambda progress: stages.append(progress.stage))
     assert "sampling" not in stages
+
+
+def test_an_upscaled_clip_is_the_clip_through_the_upsampler(tiny_upsampling_model: Path) -> None:
+    """The clip itself is what it is without; the larger one has noise of its own, by the seed alone."""
+    cast = load(tiny_upsampling_model, device="cpu", with_upsampler=True)
+    assert cast.upsampler is not None
+    small, large, again = cast.generate([ask(seed=3), ask(seed=3, upscale=2), ask(seed=3, upscale=2)])
+    assert (small.clip.shape, large.clip.shape) == (VideoShape(9, 32, 32), VideoShape(9, 64, 64))
+    told = large.stages["upsampling"]
+    assert (told["factor"], told["steps"]) == (2, 20)
+    assert isinstance(told["seed"], int)
+    assert told["seed"] != 3
+    expected = upsample(small.clip, cast.tae, cast.upsampler, seed=told["seed"])
+    assert torch.equal(large.clip.frames, expected.frames)
+    assert torch.equal(large.clip.frames, again.clip.frames)
+    assert "upsampler" in large.weights
+    assert "upsampler" not in small.weights
+    assert "upsampling" not in small.stages
+    stages = []
+    other = cast.generate(ask(seed=4, upscale=2, steps=1), on_progress=stages.append)
+    assert other.stages["upsampling"]["seed"] == told["seed"] + 1
+    steps = [progress.done for progress in stages if progress.stage == "upsampling"]
+    assert steps == list(range(21))
+
+
+def test_what_cannot_be_upscaled_is_refused_before_sampling(cast: Cast, tiny_upsampling_model: Path) -> None:
+    upsampling = load(tiny_upsampling_model, device="cpu", with_upsampler=True)
+    stages: list[str] = []
+    for model, fields, sentence in (
+        (cast, {}, "was loaded without an upsampler, so it cannot upscale"),
+        (upsampling, {"size": "48x32"}, "takes up to 32x32 pixels, not 48x32"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            model.generate(ask(upscale=2, **fields), on_progress=lambda each: stages.append(each.stage))
+    assert stages == []
+    with pytest.raises(ValueError, match="has no upsampler: give a model folder that holds the folder"):
+        load(cast.model, device="cpu", with_upsampler=True)
 
 
 def test_clips_beyond_the_training_are_refused(tiny_model: Path, tmp_path: Path) -> None:

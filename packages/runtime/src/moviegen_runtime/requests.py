@@ -54,6 +54,7 @@ def _rising(interval: tuple[float, float]) -> tuple[float, float]:
 
 Interval = Annotated[tuple[_Time, _Time], AfterValidator(_rising)]
 Reuse = Annotated[int, Field(ge=1, le=1000)]
+Upscale = Literal[1, 2]
 
 
 class SamplingSettings(BaseModel):
@@ -105,6 +106,8 @@ class TextToVideoRequest(BaseModel):
         prompt: what the clip shows; white space around it is dropped.
         seed: of the noise that the clip grows from.
         rewriting: what the prompt was rewritten from; None: it is as it was given.
+        upscale: how many times as high and wide the clip becomes at the end, by the spatial upsampler; 1: it
+            stays.
 
     The other fields are those of `SamplingSettings`; None is the model's own default.
     """
@@ -114,6 +117,7 @@ class TextToVideoRequest(BaseModel):
     prompt: Annotated[str, AfterValidator(clean_prompt)]
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
     rewriting: Rewriting | None = None
+    upscale: Upscale = 1
     frames: Frames | None = None
     size: Size | None = None
     fps: Fps | None = None
@@ -135,7 +139,8 @@ class TextToVideoRequest(BaseModel):
         Raises:
             ValueError: a field is None.
         """
-        return SamplingSettings.model_validate(self.model_dump(exclude={"prompt", "seed", "rewriting"}))
+        ours = self.model_dump(exclude={"prompt", "seed", "rewriting", "upscale"})
+        return SamplingSettings.model_validate(ours)
 
 
 def _described(text: str) -> str:

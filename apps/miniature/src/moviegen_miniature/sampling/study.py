@@ -20,7 +20,7 @@ from moviegen_dit import BlockCache, Linear, classifier_free_guidance, integrate
 from moviegen_runtime import Cast
 from moviegen_runtime.media.frames import to_uint8
 from moviegen_runtime.metrics import Frames, psnr
-from moviegen_runtime.pipelines.text_to_video import noise
+from moviegen_runtime.pipelines.noise import noise
 from moviegen_runtime.text import with_fps
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file

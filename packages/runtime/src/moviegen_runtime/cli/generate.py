@@ -53,7 +53,8 @@ class Generate:
     """Make the clip of this JSON file again; it brings every setting itself."""
 
     model: Annotated[str | None, without("FOLDER", "miniature")] = None
-    """Weights: miniature, or a folder that holds the folders tae and dit, and for sound the folder audio."""
+    """Weights: miniature, or a folder that holds the folders tae and dit, for sound the folder audio, and for
+    --upscale the folder upsampler."""
 
     rewrite: Annotated[str | None, without("rules|URL", "the prompt as it is")] = None
     """Give the prompt another wording first: by rules, or by an OpenAI-compatible endpoint at URL."""
@@ -96,6 +97,9 @@ class Generate:
 
     reuse: Annotated[int | None, open_option("N")] = None
     """Run the middle of the transformer at every Nth step only, and reuse it in between; 1 is always."""
+
+    upscale: Annotated[Literal[2] | None, without("2", "as large as it is made")] = None
+    """Make the clip twice as high and wide at the end, by the model's upsampler."""
 
     device: Annotated[str | None, without("DEVICE", "the first GPU, or else cpu")] = None
     """Where to compute, as torch names it: cpu, cuda, cuda:1, mps."""
@@ -208,7 +212,7 @@ class Generate:
             settings["frames"] = 1
         try:
             return [
-                TextToVideoRequest(prompt=self.prompt, seed=seed, **settings)
+                TextToVideoRequest(prompt=self.prompt, seed=seed, upscale=self.upscale or 1, **settings)
                 for seed in range(first, first + count)
             ]
         except ValidationError as error:
@@ -278,6 +282,7 @@ class Generate:
                 dtype=self.dtype or "float32",
                 embeddings=self.embeddings,
                 with_sound=audible,
+                with_upsampler=self.upscale is not None,
             )
             if audible and cast.composer is None:
                 print(
@@ -295,6 +300,7 @@ class Generate:
             micro_batch=machine.micro_batch,
             embeddings=self.embeddings,
             with_sound=original.sound is not None,
+            with_upsampler=original.request.upscale > 1,
         )
         heard = {} if cast.composer is None else cast.composer.weights
         original.check_weights(cast.weights | heard)
@@ -312,6 +318,7 @@ _BROUGHT_BY_SIDECAR = (
     "seed",
     "num_samples",
     *_REQUEST_FIELDS,
+    "upscale",
     "dtype",
     "display_scale",
     "no_audio",

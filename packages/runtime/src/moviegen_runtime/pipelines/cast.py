@@ -11,14 +11,14 @@ import moviegen_dit
 import moviegen_tae
 import torch
 from moviegen_core import weights_hash
-from moviegen_dit import VideoDiT
+from moviegen_dit import SpatialUpsampler, VideoDiT
 from moviegen_tae import TAE
 
 from moviegen_runtime.pipelines.composer import Composer, audio_folders, composer_of
 from moviegen_runtime.pipelines.device import usable_device
 from moviegen_runtime.pipelines.encoders import cast_encoder
 from moviegen_runtime.pipelines.settings import MINIATURE, CastSettings, folder_settings, miniature_settings
-from moviegen_runtime.pipelines.text_to_video import generate_videos
+from moviegen_runtime.pipelines.text_to_video import UPSAMPLER, generate_videos
 from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
 from moviegen_runtime.results import DtypeName, GeneratedVideo, Machine, ProgressCallback, ScoredFilm
 from moviegen_runtime.text import FrozenTextEncoder
@@ -33,6 +33,7 @@ class Cast:
         encoders: one for each text encoder of the transformer's config, in its order.
         weights: SHA-256 of the weights of each model that makes videos, by its name.
         composer: the models of sound; None: there are none, or they were not loaded.
+        upsampler: makes videos larger; None: it was not loaded.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Cast:
     encoders: tuple[FrozenTextEncoder, ...]
     weights: dict[str, str]
     composer: Composer | None = None
+    upsampler: SpatialUpsampler | None = None
 
     @overload
     def generate(
@@ -97,22 +99,26 @@ def load(
     micro_batch: int = 1,
     embeddings: Path | str | None = None,
     with_sound: bool = True,
+    with_upsampler: bool = False,
 ) -> Cast:
     """Load a cast; large text encoders are loaded when they read a prompt, and freed after.
 
     Args:
         model: "miniature", or a folder that holds the folders `tae` and `dit`, for sound `audio/codec` and
-            `audio/dit`, one for each of its text encoders except MiniLM, and, for its own defaults or
-            encoders elsewhere, a `cast.json`.
+            `audio/dit`, for larger videos `upsampler`, one for each of its text encoders except MiniLM, and,
+            for its own defaults or encoders elsewhere, a `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
         micro_batch: samples that go through the transformer together. With 1, a sample's bits depend on its
             request alone; with more it is faster, and a sample rounds differently by its place in the batch.
         embeddings: folder that keeps what the text encoders have read, to be read once; None: none.
         with_sound: load the models of sound too, if there are any.
+        with_upsampler: load the upsampler too, for requests with `upscale`.
 
     Raises:
-        ValueError: weights are missing or damaged, or the device is not there.
+        ValueError: weights are missing or damaged, there is no upsampler and one is to be loaded, or the
+            device is not there.
     """
+    upsampler_folder = _upsampler_folder(model) if with_upsampler else None
     machine = Machine(
         device=usable_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=micro_batch
     )
@@ -128,6 +134,10 @@ def load(
         cast_encoder(spec, model, settings, machine.device, embeddings) for spec in dit.config.text_encoders
     )
     weights = {"tae": weights_hash(tae_folder), "dit": weights_hash(dit_folder)}
+    upsampler = None
+    if upsampler_folder is not None:
+        upsampler = moviegen_dit.upsampler_from_pretrained(upsampler_folder)
+        weights[UPSAMPLER] = weights_hash(upsampler_folder)
     weights |= {encoder.name: encoder.weights_hash for encoder in encoders}
     torch_dtype: torch.dtype = getattr(torch, dtype)
     audio = audio_folders(model) if with_sound else None
@@ -148,7 +158,18 @@ def load(
         encoders=encoders,
         weights=weights,
         composer=composer,
+        upsampler=upsampler and upsampler.to(machine.device, torch_dtype).requires_grad_(False),
     )
+
+
+def _upsampler_folder(model: Path | str) -> Path:
+    folder = Path(model) / UPSAMPLER
+    if str(model) == MINIATURE or not folder.is_dir():
+        raise ValueError(
+            f"{model} has no upsampler: give a model folder that holds the folder {UPSAMPLER}, the weights "
+            "of a training by a recipe of that model"
+        )
+    return folder
 
 
 def _located(model: Path | str) -> tuple[Path, Path, CastSettings]:

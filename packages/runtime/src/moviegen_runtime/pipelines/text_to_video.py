@@ -1,4 +1,4 @@
-"""Text to video (paper sections 3.1 and 3.4.2): prompt, noise, solver, decoder.
+"""Text to video (paper sections 3.1 and 3.4.2): prompt, noise, solver, decoder, and perhaps the upsampler.
 
 Legend: B batch, S tokens, D width.
 """
@@ -6,7 +6,7 @@ Legend: B batch, S tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,15 +26,22 @@ from pydantic import JsonValue
 from torch import Tensor
 from torch.nn import functional
 
-from moviegen_runtime.requests import SamplingSettings, TextToVideoRequest, parse_size
+from moviegen_runtime.pipelines.noise import noise
+from moviegen_runtime.pipelines.upsample import Upsampling, check_upsampling, upsample
+from moviegen_runtime.requests import MAX_SEED, SamplingSettings, TextToVideoRequest, parse_size
 from moviegen_runtime.results import GeneratedVideo, Progress, ProgressCallback
 from moviegen_runtime.text import with_fps
 
 if TYPE_CHECKING:
     from moviegen_runtime.pipelines.cast import Cast
 
+UPSAMPLER = "upsampler"
+"""Name of the upsampler among a cast's weights, and of its folder."""
+
 # Steps of the linear schedule that a linear-quadratic one stands for (paper section 3.4.2).
 _EMULATED_STEPS = 250
+# The upsampler's noise must not be what the clip grew from, nor that of a neighbouring seed.
+_UPSAMPLER_SEEDS = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -70,13 +77,7 @@ def generate_videos(
         report(Progress("decoding", index, len(samples)))
         results.append(_result(cast, sample, _decode(cast, sample, latent)))
     report(Progress("decoding", len(samples), len(samples)))
-    return results
-
-
-def noise(seed: int, channels: int, latent: VideoShape) -> Tensor:
-    """(1, C, T, H, W) float32 standard normal, drawn on the CPU: it depends on the seed alone."""
-    generator = torch.Generator("cpu").manual_seed(seed)
-    return torch.randn(1, channels, latent.frames, latent.height, latent.width, generator=generator)
+    return _upsampled(cast, results, report)
 
 
 def schedule(settings: SamplingSettings) -> Schedule:
@@ -126,6 +127,15 @@ def _check(cast: Cast, request: TextToVideoRequest) -> None:
             raise ValueError(f"{name} must be a multiple of {step} pixels for this model, not {extent}")
     if stride.latent(clip).frames % patch[0]:
         raise ValueError(f"frames must fill {patch[0]} latent frames at a time, not {clip.frames}")
+    if request.upscale > 1:
+        if cast.upsampler is None:
+            raise ValueError(f"{cast.model} was loaded without an upsampler, so it cannot upscale")
+        if cast.upsampler.config.factor != request.upscale:
+            raise ValueError(
+                f"this upsampler makes a video {cast.upsampler.config.factor} times as large, "
+                f"not {request.upscale} times"
+            )
+        check_upsampling(clip, cast.tae, cast.upsampler)
 
 
 def _read_prompts(
@@ -232,13 +242,59 @@ def _decode(cast: Cast, sample: _Sample, values: Tensor) -> VideoClip:
     return cast.tae.decode(latent).to("cpu", torch.float32)
 
 
+def _upsampled(
+    cast: Cast, videos: Sequence[GeneratedVideo], report: ProgressCallback
+) -> list[GeneratedVideo]:
+    """The same videos, those that asked for it larger."""
+    upsampler, settings = cast.upsampler, Upsampling()
+    wanted = [video for video in videos if video.request.upscale > 1]
+    if upsampler is None or not wanted:
+        return list(videos)
+    total = len(wanted) * settings.steps
+    report(Progress("upsampling", 0, total))
+    finished: list[GeneratedVideo] = []
+    done = 0
+    for video in videos:
+        if video.request.upscale == 1:
+            finished.append(video)
+            continue
+
+        def stepped(steps: int, state: Tensor, before: int = done) -> None:
+            del state
+            report(Progress("upsampling", before + steps, total))
+
+        seed = (video.request.seed + _UPSAMPLER_SEEDS) % MAX_SEED
+        large = upsample(
+            video.clip.to(cast.machine.device, torch.float32),
+            cast.tae,
+            upsampler,
+            seed=seed,
+            settings=settings,
+            on_step=stepped,
+        )
+        done += settings.steps
+        told: dict[str, JsonValue] = {
+            "factor": upsampler.config.factor,
+            "steps": settings.steps,
+            "seed": seed,
+            "transformer": upsampler.config.model_dump(mode="json"),
+        }
+        stages = {**video.stages, "upsampling": told}
+        finished.append(replace(video, clip=large.to("cpu", torch.float32), stages=stages))
+    return finished
+
+
 def _result(cast: Cast, sample: _Sample, clip: VideoClip) -> GeneratedVideo:
     return GeneratedVideo(
         clip=clip,
         request=sample.request,
         model=cast.model,
         machine=cast.machine,
-        weights=cast.weights,
+        weights={
+            name: digest
+            for name, digest in cast.weights.items()
+            if name != UPSAMPLER or sample.request.upscale > 1
+        },
         stages=_stages(cast, sample),
     )
 

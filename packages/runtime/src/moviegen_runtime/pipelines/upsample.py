@@ -15,7 +15,7 @@ from moviegen_dit import Linear, SpatialUpsampler, StepCallback, Windows, integr
 from moviegen_tae import FrameWise
 from torch import Tensor
 
-from moviegen_runtime.pipelines.text_to_video import noise
+from moviegen_runtime.pipelines.noise import noise
 
 _OVERLAP = 4
 
@@ -67,17 +67,12 @@ def upsample(
     Raises:
         ValueError: the models do not fit each other, or the enlarged video is beyond the position tables.
     """
+    check_upsampling(clip.shape, tae, upsampler)
     settings = settings or Upsampling()
     coder, config = FrameWise(tae), upsampler.config
-    if coder.latent_channels != config.latent_channels:
-        raise ValueError(
-            f"the autoencoder makes {coder.latent_channels} channels, the upsampler takes "
-            f"{config.latent_channels}: they must agree"
-        )
     large = enlarged(clip.frames.clamp(-1, 1), config.factor)
     height, width = large.shape[3:]
-    padded = _padded(large, coder.stride.height * config.patch[1], coder.stride.width * config.patch[2])
-    _check_size(padded.shape, coder, upsampler)
+    padded = _padded(large, *_unit(coder, upsampler))
     weights = upsampler.dit.patch_in.weight
     shown = coder.encode(VideoClip(padded.to(weights.dtype), clip.fps))
     start = torch.cat([noise(seed + i, config.latent_channels, shown.shape) for i in range(clip.batch)])
@@ -96,6 +91,31 @@ def upsample(
     )
     sharp = coder.decode(VideoLatent(values.to(weights.dtype), coder.stride, clip.shape.frames, clip.fps))
     return VideoClip(sharp.frames[..., :height, :width].float(), clip.fps)
+
+
+def check_upsampling(shape: VideoShape, tae: VideoAutoencoder, upsampler: SpatialUpsampler) -> None:
+    """Refuse, in terms of pixels, what `upsample` cannot do with a clip of a shape.
+
+    Raises:
+        ValueError: the models do not fit each other, or the enlarged video is beyond the position tables.
+    """
+    coder, config = FrameWise(tae), upsampler.config
+    if coder.latent_channels != config.latent_channels:
+        raise ValueError(
+            f"the autoencoder makes {coder.latent_channels} channels, the upsampler takes "
+            f"{config.latent_channels}: they must agree"
+        )
+    rows, columns = _unit(coder, upsampler)
+    tables = config.max_latent_shape
+    most = coder.stride.clip(VideoShape(1, tables.height, tables.width))
+    # In whole patches, of which an uneven one is filled up.
+    height = -(-shape.height * config.factor // rows) * rows
+    width = -(-shape.width * config.factor // columns) * columns
+    if height > most.height or width > most.width:
+        raise ValueError(
+            f"this upsampler takes up to {most.width // config.factor}x{most.height // config.factor} "
+            f"pixels, not {shape.width}x{shape.height}"
+        )
 
 
 def enlarged(frames: Tensor, factor: int) -> Tensor:
@@ -120,12 +140,7 @@ def _padded(frames: Tensor, rows: int, columns: int) -> Tensor:
     return F.pad(frames, (0, -W % columns, 0, -H % rows, 0, 0), mode="replicate")
 
 
-def _check_size(shape: torch.Size, coder: FrameWise, upsampler: SpatialUpsampler) -> None:
-    """Refuse in terms of pixels what the position tables do not reach."""
-    factor, tables = upsampler.config.factor, upsampler.config.max_latent_shape
-    most = coder.stride.clip(VideoShape(1, tables.height, tables.width))
-    if shape[3] > most.height or shape[4] > most.width:
-        raise ValueError(
-            f"this upsampler takes up to {most.width // factor}x{most.height // factor} pixels, "
-            f"not {shape[4] // factor}x{shape[3] // factor}"
-        )
+def _unit(coder: FrameWise, upsampler: SpatialUpsampler) -> tuple[int, int]:
+    """Rows and columns of the pixels of a patch."""
+    patch = upsampler.config.patch
+    return coder.stride.height * patch[1], coder.stride.width * patch[2]
