@@ -84,6 +84,11 @@ def test_shipped_weights_are_small(name: str, most: int) -> None:
     assert 0 < sum(sizes) <= most
 
 
+def test_shipped_weights_of_sound_are_small() -> None:
+    sizes = [path.stat().st_size for path in ROOT.glob("packages/audio/src/*/weights/*/*/*.safetensors")]
+    assert 0 < sum(sizes) <= 30_000_000
+
+
 def test_all_shipped_weights_have_a_limit() -> None:
     names = {path.parent.name for path in ROOT.glob("packages/*/src/**/*.safetensors")}
     assert names == {"miniature", "clips"}

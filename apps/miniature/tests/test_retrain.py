@@ -126,7 +126,8 @@ def test_the_work_that_is_counted_for_what_sees_is_its_own() -> None:
     assert isinstance(recipe, SightRecipe)
     module = SightModule(sight_preset("miniature"), recipe)
     pictures = torch.zeros(round(sum(4 * fps for fps in FPS_CHOICES)), 64, 64, 3, dtype=torch.uint8)
-    films = FilmsWithOnsets(pictures, torch.zeros(3, 100, dtype=torch.int64), (np.zeros(0),) * 3)
+    nothing = (np.zeros(0),) * 3, (np.zeros((0, 21), np.float32),) * 3
+    films = FilmsWithOnsets(pictures, torch.zeros(3, 100, dtype=torch.int64), *nothing)
     with FlopCounterMode(display=False) as counter:
         module.loss(films, 0)[0].backward()
     assert counter.get_total_flops() / 3e9 == pytest.approx(retrain.TRAIN_GFLOP["sight"], rel=0.1)

@@ -67,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "mlp_width": 32,
                     "video_width": 8,
                     "latent_channels": 4,
-                    "sight": SightConfig(side=64, channels=(4, 4), width=8, frames=3),
+                    "sight": SightConfig(side=64, channels=(4, 4), width=8, frames=3, bands=2),
                 }
             )
         )
@@ -103,6 +103,18 @@ def test_everything_is_measured_in_one_run(
     assert "pictures: F1 with events of other clips" in rows
     assert "weights of both in float16" in rows
     assert printed.startswith("6 clips of 2 s, held_out; 2 steps of euler, guidance 3")
+
+
+def test_a_codec_is_measured_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judge = SoundJudge(codec=str(folder / "audio" / "codec"), seconds=2.0, quick=True)
+    judge.run()
+    printed = capsys.readouterr().out
+    rows = [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("|")]
+    assert rows.count("codec, true soundtracks") == 2
+    assert "codec, true soundtracks: mel distance" in rows
+    assert not any("pictures" in row or "captions" in row for row in rows)
+    with pytest.raises(ValueError, match="a codec alone"):
+        replace(judge, video="miniature").run()
 
 
 def test_takes_with_events_are_the_first_that_have_some() -> None:

@@ -23,7 +23,7 @@ from moviegen_dit import TextEncoderSpec
 from pydantic import ValidationError
 from torch import Tensor
 
-SIGHT = SightConfig(side=8, channels=(4, 8), width=5, frames=3)
+SIGHT = SightConfig(side=8, channels=(4, 8), width=5, frames=3, bands=2)
 CONFIG = AudioDiTConfig(
     width=8,
     layers=1,
@@ -59,7 +59,9 @@ def test_every_picture_is_seen_by_itself_and_places_count() -> None:
 
 def test_gradients_reach_every_weight_of_it() -> None:
     sight = new()
-    sight.beginnings(sight.watch(sight.encode(pictures(3))[None])).square().sum().backward()
+    logits, bands = sight.foresee(sight.watch(sight.encode(pictures(3))[None]))
+    assert (logits.shape, bands.shape) == ((1, 3), (1, 3, 2))
+    (logits.square().sum() + bands.square().sum()).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in sight.parameters())
 
 

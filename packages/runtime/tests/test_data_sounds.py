@@ -260,7 +260,7 @@ def test_the_command_caches_and_goes_on(
     monkeypatch.setattr(source, "entry_points", lambda group: [point] if "sound" in group else [])
     save_codec(codec, tmp_path / "codec")
     torch.manual_seed(0)
-    sight = Sight(SightConfig(side=8, channels=(4,), width=5, frames=1))
+    sight = Sight(SightConfig(side=8, channels=(4,), width=5, frames=1, bands=2))
     save_sight(sight, tmp_path / "sight")
     job = SoundsCommand(
         out=tmp_path / "set",

@@ -35,7 +35,7 @@ ARCHITECTURE: dict[str, Any] = {
     "latent_channels": 4,
     "text_encoder": {"name": "minilm", "width": 8},
     "video_width": 4,
-    "sight": {"side": 8, "channels": [4, 4], "width": 4, "frames": 3},
+    "sight": {"side": 8, "channels": [4, 4], "width": 4, "frames": 3, "bands": 2},
 }
 NOTHING_HIDDEN = {"no_context": 1.0, "nothing": 0.0, "no_text": 0.0, "no_video": 0.0}
 RATES = (8.0, 12.0, 24.0, 60.0)

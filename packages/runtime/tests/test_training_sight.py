@@ -20,9 +20,10 @@ from moviegen_runtime.training.recipe_file import validate_recipe
 from moviegen_runtime.training.sight_module import (
     FilmsWithOnsets,
     SightModule,
-    begins,
     collate_films,
     seen_to_begin,
+    targets,
+    timbre_after,
 )
 
 RATE = 16_000
@@ -59,7 +60,7 @@ def recipe_of(**changes: Any) -> SightRecipe:
     content: dict[str, Any] = {
         "model": "sight",
         "preset": "miniature",
-        "architecture": {"side": 8, "channels": [4, 8], "width": 8, "frames": 9},
+        "architecture": {"side": 8, "channels": [4, 8], "width": 8, "frames": 9, "bands": 21},
         "data": {"source": "clicks"},
         "batch_size": 6,
         "steps": 80,
@@ -97,9 +98,28 @@ def test_each_frame_of_sound_is_shown_the_picture_of_its_middle() -> None:
 
 
 def test_a_beginning_is_marked_where_it_is_and_beside() -> None:
-    found = begins([np.array([0.05, 0.79]), np.zeros(0)], 20, 25.0)
+    timbre = np.array([[1, 2], [3, 4]], np.float32)
+    films = FilmsWithOnsets(
+        torch.zeros(1, 8, 8, 3, dtype=torch.uint8),
+        torch.zeros(2, 20, dtype=torch.int64),
+        (np.array([0.05, 0.79]), np.zeros(0)),
+        (timbre, np.zeros((0, 2), np.float32)),
+    )
+    found, told = targets(films, 25.0, 20)
     assert torch.nonzero(found[0])[:, 0].tolist() == [0, 1, 2, 18, 19]
+    assert told[0, [0, 1, 2, 18, 19]].tolist() == [[1, 2]] * 3 + [[3, 4]] * 2
     assert not found[1].any()
+    assert not told[1].any()
+
+
+def test_timbre_is_the_loudness_of_bands_after_an_onset() -> None:
+    """A low tone, a high one, and the same twice as loud."""
+    seconds = np.arange(RATE) / RATE
+    tones = 0.2 * np.sin(np.where(seconds < 0.3, 600, 12_000) * seconds) * np.where(seconds < 0.6, 1, 2)
+    low, high, louder = timbre_after(tones[None].astype(np.float32), RATE, np.array([0.05, 0.35, 0.65]))
+    assert low.argmax() < 8 < high.argmax()
+    assert np.expm1(louder.max()) == pytest.approx(2 * np.expm1(high.max()), rel=0.01)
+    assert timbre_after(np.zeros((1, RATE), np.float32), RATE, np.zeros(0)).shape == (0, 21)
 
 
 def test_what_is_seen_to_begin_is_at_the_peaks() -> None:
@@ -129,19 +149,18 @@ def test_it_learns_to_see_what_clicks(tmp_path: Path) -> None:
         training.ema.update(training.model)
     after = training.validate(tmp_path / "none.png")
     assert before["f1"] < 0.5 < 0.9 < after["f1"]
-    assert after["loss"] < 0.5 * before["loss"]
+    assert after["beginning"] < 0.5 * before["beginning"]
+    assert after["timbre"] < 0.5 * before["timbre"]
     training.export(tmp_path / "weights")
     state = load_sight(tmp_path / "weights").state_dict()
     for name, value in training.ema.model.state_dict().items():
         assert torch.equal(state[name], value.half().float())
 
 
-def test_frames_that_begin_weigh_as_asked() -> None:
+@pytest.mark.parametrize("name", ["beginning_weight", "timbre_weight"])
+def test_terms_weigh_as_asked(name: str) -> None:
     content = batch(0, 1, 2)
-    losses = []
-    for weight in (1.0, 4.0, 7.0):
-        training = module(beginning_weight=weight)
-        losses.append(float(training.loss(content, 0)[0].detach()))
+    losses = [float(module(**{name: weight}).loss(content, 0)[0].detach()) for weight in (1.0, 4.0, 7.0)]
     assert losses[1] > losses[0]
     assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-4)
 
@@ -153,6 +172,7 @@ def test_frames_that_begin_weigh_as_asked() -> None:
         ({"data": {"source": "clicks", "options": {"silent_films": True}}}, "sound 0 has no film"),
         ({"preset": "13b"}, "'13b' has no sight of its own"),
         ({"architecture": {"frames": 4}}, "architecture: frames must be odd, not 4"),
+        ({"architecture": {"bands": 20}}, "sounds are told in 21 bands; this architecture has 20: bands"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_first_step(changes: dict[str, Any], sentence: str) -> None:

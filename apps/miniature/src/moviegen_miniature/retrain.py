@@ -41,8 +41,8 @@ FILMS, SOUNDS = 16_000, 4_000
 # Floating-point operations of one sample, in units of 1e9, as torch's FlopCounterMode counts them: encoding a
 # clip of the stage and its sound, and a training step's share of each model. Muon adds so much to every step,
 # whatever its batch. What the stage draws is drawn meanwhile, by another thread.
-ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 0.42}
-TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 1.46, "audio_dit": 5.5}
+ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 0.5}
+TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 1.72, "audio_dit": 5.5}
 DISCRIMINATOR_GFLOP = 3.1  # of a sound, once the codec's discriminators have come
 MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "sight": 0.0, "audio_dit": 40.6}
 _EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.2, "sight": 0.3, "audio_dit": 0.35}

@@ -89,6 +89,7 @@ class SightConfig(ArchConfig):
         channels: of each level; each halves rows and columns.
         width: of the features of a picture, and of what is seen around a frame of sound.
         frames: frames of sound whose pictures are seen together, so that motion is seen; odd.
+        bands: of the timbre of a sound, which it is trained to foresee.
         frame_rate: frames of sound a second.
     """
 
@@ -98,6 +99,7 @@ class SightConfig(ArchConfig):
     )
     width: int = Field(ge=1, le=4096)
     frames: int = Field(ge=1, le=63)
+    bands: int = Field(ge=1, le=1024)
     frame_rate: float = Field(default=25.0, gt=0, le=1000)
 
     @model_validator(mode="after")
@@ -177,7 +179,7 @@ _TRANSFORMERS = {
         mlp_width=1024,
         text_encoder=TextEncoderSpec(name="minilm", width=384),
         video_width=128,
-        sight=SightConfig(side=64, channels=(16, 32, 64, 64), width=128, frames=13),
+        sight=SightConfig(side=64, channels=(16, 32, 64, 128), width=128, frames=13, bands=21),
         latent_channels=32,
     ),
 }

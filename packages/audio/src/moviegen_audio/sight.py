@@ -1,10 +1,10 @@
 """A small network that watches a film for what can be heard; in the place of the paper's MetaCLIP (ours).
 
-It is trained before the transformer, on when something begins to sound. From the loss of flow matching alone
-a small transformer did not learn to see: what a picture says of a latent is little beside what nobody can
-foretell of it.
+It is trained before the transformer, on when something begins to sound, and on its timbre. From the loss of
+flow matching alone a small transformer did not learn to see: what a picture says of a latent is little beside
+what nobody can foretell of it.
 
-Legend: B batch, F pictures, H rows, W columns, T frames of sound, E width of the features.
+Legend: B batch, F pictures, H rows, W columns, T frames of sound, E width of the features, M bands.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Sight(nn.Module):
         self.near = nn.Linear(config.frames * width, 2 * width)
         self.norm = nn.LayerNorm(2 * width)
         self.around = nn.Linear(2 * width, width)
-        self.beginning = nn.Linear(width, 1)
+        self.foreseen = nn.Linear(width, 1 + config.bands)
 
     @property
     def width(self) -> int:
@@ -89,10 +89,13 @@ class Sight(nn.Module):
         around_BTE: Tensor = self.around(hidden_BTE)
         return around_BTE
 
-    def beginnings(self, around: Tensor) -> Tensor:
-        """(B, T): logits that something begins to sound at each frame, of what is seen around it (B, T, E).
+    def foresee(self, around: Tensor) -> tuple[Tensor, Tensor]:
+        """What is heard, of what is seen around each frame (B, T, E): all that it is trained on.
 
-        This is what it is trained on; a transformer reads `watch`.
+        A transformer reads `watch`.
+
+        Returns:
+            (B, T) logits that something begins to sound, and (B, T, M) how loud each band is after that.
         """
-        logits_BT1: Tensor = self.beginning(around)
-        return logits_BT1[..., 0]
+        foreseen_BTM: Tensor = self.foreseen(around)
+        return foreseen_BTM[..., 0], foreseen_BTM[..., 1:]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from moviegen_miniature.commands import open_cached, say
 
 if TYPE_CHECKING:
+    from moviegen_miniature.sound.evaluation import SoundEvaluation
     from moviegen_miniature.sound.trials import SoundSampling
 
 
@@ -18,6 +19,8 @@ class SoundJudge:
 
     model: str = "miniature"
     """The cast: "miniature", or a folder that holds the folders audio/codec and audio/dit."""
+    codec: str | None = None
+    """Only what this codec gives back of true soundtracks: "miniature", or a folder of weights."""
     video: str | None = None
     """Also make clips with this cast, "miniature" or a folder, and compare what is heard with landings on the
     video judge's tracks."""
@@ -64,16 +67,37 @@ class SoundJudge:
                 raise ValueError(f"{option} must be at least {least}, not {value}")
         if not self.seeds or min(self.seeds) < 0:
             raise ValueError(f"--seeds must be whole numbers of at least 0, not {self.seeds}")
+        if self.codec is not None and self.video is not None:
+            raise ValueError("a codec alone makes no sound of a video: leave out --codec or --video")
+        from moviegen_miniature.sound.classes import fit_class_judge
+        from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
+
+        plan = SoundPlan(6 if self.quick else self.num_clips, self.seconds, self.split)
+        say("the class judge is fitted")
+        evaluation = SoundEvaluation(fit_class_judge(100 if self.quick else 1000), plan, say)
+        told = self._with_cast(evaluation) if self.codec is None else self._with_codec(evaluation, self.codec)
+        print(f"{plan.num_clips} clips of {self.seconds:g} s, {self.split}{told}")
+        print()
+        print(evaluation)
+
+    def _with_codec(self, evaluation: SoundEvaluation, source: str) -> str:
+        """What a codec alone shows."""
+        from moviegen_audio import load_codec
+
+        codec = load_codec(source)
+        evaluation.judges(codec.sample_rate)
+        evaluation.codec(codec)
+        return f"; the codec {source}"
+
+    def _with_cast(self, evaluation: SoundEvaluation) -> str:
+        """All that a cast shows; how its sounds were made."""
         from moviegen_runtime import load
         from moviegen_runtime.pipelines.composer import load_composer
 
         from moviegen_miniature.judge import Judge
-        from moviegen_miniature.sound.classes import fit_class_judge
-        from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
         from moviegen_miniature.sound.trials import SoundSampling
 
-        num_clips, seeds = (6, self.seeds[:1]) if self.quick else (self.num_clips, self.seeds)
-        plan = SoundPlan(num_clips, self.seconds, self.split)
+        seeds = self.seeds[:1] if self.quick else self.seeds
         sprites = open_cached(self.cache).sprites
         composer = load_composer(self.model, device="cpu")
         cast, defaults = composer.models, composer.defaults
@@ -85,8 +109,6 @@ class SoundJudge:
             candidates=self.candidates or defaults.candidates,
             batch=self.batch,
         )
-        say("the class judge is fitted")
-        evaluation = SoundEvaluation(fit_class_judge(100 if self.quick else 1000), plan, say)
         evaluation.judges(cast.codec.sample_rate)
         evaluation.ranking(sprites)
         evaluation.codec(cast.codec)
@@ -99,9 +121,7 @@ class SoundJudge:
                 sampling,
                 2 if self.quick else self.num_generated,
             )
-        print(f"{num_clips} clips of {self.seconds:g} s, {self.split}; {_told(sampling)}")
-        print()
-        print(evaluation)
+        return f"; {_told(sampling)}"
 
 
 def _told(sampling: SoundSampling) -> str:

@@ -74,7 +74,9 @@ def build_sight(recipe: SightRecipe) -> Training:
     source = open_sounds(recipe.data.source, recipe.data.options)
     config = sight_config(recipe)
     collate = collate_films(source, config)
-    collate([0])  # refuse now what a step would trip over
+    bands = collate([0]).timbre[0].shape[1]  # refuses now what a step would trip over
+    if bands != config.bands:
+        raise ValueError(f"sounds are told in {bands} bands; this architecture has {config.bands}: bands")
     return Training(SightModule(config, recipe), len(source), collate)
 
 

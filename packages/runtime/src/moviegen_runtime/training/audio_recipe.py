@@ -111,16 +111,18 @@ class SightValidation(Section):
 
 
 class SightRecipe(ModelRecipe):
-    """Training of what sees for an audio transformer, on when something begins in the sound of a film (ours).
+    """Training of what sees for an audio transformer, on what begins in the sound of a film (ours).
 
     Args:
         data: sounds with films; None in a published recipe, given by `--set` when it is run.
         beginning_weight: of frames in which something begins, beside all others.
+        timbre_weight: of the error of its timbre, beside that of whether something begins.
     """
 
     model: Literal["sight"]
     data: SoundData | None = None
     beginning_weight: _Positive = 4.0
+    timbre_weight: _Positive = 4.0
     validation: SightValidation | None = None
 
 
