@@ -13,7 +13,9 @@ from moviegen_audio import (
     convert_dacvae,
     convert_dacvae_file,
     load_codec,
+    load_sight,
     save_codec,
+    sight_preset,
 )
 from moviegen_core import AudioClip
 from safetensors.torch import save_file
@@ -159,3 +161,28 @@ def test_what_is_no_dacvae_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"not a safetensors file")
     with pytest.raises(ValueError, match="damaged or not a safetensors file"):
         convert_dacvae_file(tmp_path / "broken.safetensors")
+
+
+def test_the_shipped_codec_keeps_when_something_sounds_and_at_what_pitch() -> None:
+    """A tone that begins out of silence and fades."""
+    codec = load_codec("miniature")
+    assert codec.config == codec_preset("miniature")
+    seconds = torch.arange(16_000) / 16_000
+    tone = 0.5 * torch.sin(2 * torch.pi * 800 * seconds) * torch.exp(-6 * (seconds - 0.4)) * (seconds >= 0.4)
+    with torch.no_grad():
+        given = codec.decode(codec.encode(AudioClip(tone[None, None], 16_000))).samples[0, 0]
+    loudness = given.unfold(0, 320, 160).square().mean(1).sqrt()  # every hundredth of a second
+    assert loudness[:35].max() < 0.1 * loudness.max()
+    assert int((loudness > 0.3 * loudness.max()).nonzero()[0]) == pytest.approx(40, abs=4)
+    spectrum = torch.fft.rfft(given * torch.hann_window(16_000)).abs()
+    assert int(spectrum.argmax()) == pytest.approx(800, abs=40)
+
+
+def test_the_shipped_sight_sees_nothing_begin_where_nothing_moves() -> None:
+    sight = load_sight("miniature")
+    assert sight.config == sight_preset("miniature")
+    pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).expand(25, -1, -1, -1)
+    with torch.no_grad():
+        logits, bands = sight.foresee(sight.watch(sight.encode(pictures * 2 - 1)[None]))
+    assert logits.max() < 0
+    assert torch.isfinite(bands).all()
