@@ -17,7 +17,7 @@ OPTIONS_OF_GENERATE = {
     *("--fps", "--steps", "--guidance", "--schedule", "--method", "--device", "--dtype", "--format"),
     *("--contact-sheet", "--display-scale", "--overwrite"),
     *("--rewrite", "--rewrite-model", "--rewrite-key-env", "--embeddings"),
-    *("--guidance-interval", "--reuse", "--no-audio"),
+    *("--guidance-interval", "--reuse", "--upscale", "--no-audio"),
 }
 OPTIONS_OF_SCORE = {
     *("--help", "--output", "--prompt", "--music", "--from-sidecar", "--model", "--seed", "--steps"),

@@ -267,7 +267,7 @@ def sight_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-TINY_SIGHT = {"side": 8, "channels": [4, 4], "width": 4, "frames": 3, "bands": 16}
+TINY_SIGHT = {"side": 8, "channels": [4, 4], "width": 4, "frames": 3, "bands": 15}
 TINY_AUDIO_DIT = {
     "width": 16,
     "layers": 1,
