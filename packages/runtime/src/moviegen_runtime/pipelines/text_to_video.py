@@ -26,9 +26,9 @@ from pydantic import JsonValue
 from torch import Tensor
 from torch.nn import functional
 
-from moviegen_runtime.pipelines.noise import noise
+from moviegen_runtime.pipelines.noise import noise, upsampling_seed
 from moviegen_runtime.pipelines.upsample import Upsampling, check_upsampling, upsample
-from moviegen_runtime.requests import MAX_SEED, SamplingSettings, TextToVideoRequest, parse_size
+from moviegen_runtime.requests import SamplingSettings, TextToVideoRequest, parse_size
 from moviegen_runtime.results import GeneratedVideo, Progress, ProgressCallback
 from moviegen_runtime.text import with_fps
 
@@ -40,8 +40,6 @@ UPSAMPLER = "upsampler"
 
 # Steps of the linear schedule that a linear-quadratic one stands for (paper section 3.4.2).
 _EMULATED_STEPS = 250
-# The upsampler's noise must not be what the clip grew from, nor that of a neighbouring seed.
-_UPSAMPLER_SEEDS = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -263,7 +261,7 @@ def _upsampled(
             del state
             report(Progress("upsampling", before + steps, total))
 
-        seed = (video.request.seed + _UPSAMPLER_SEEDS) % MAX_SEED
+        seed = upsampling_seed(video.request.seed)
         large = upsample(
             video.clip.to(cast.machine.device, torch.float32),
             cast.tae,
