@@ -192,7 +192,7 @@ def test_what_cannot_work_is_told_before_anything_is_loaded(
         (["--frames", "99"], "up to 24 frames of 48x48 pixels"),
         (["--size", "20"], "width must be a multiple of 16 pixels"),
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
-        (["--upscale", "2"], "has no upsampler: give a model folder that holds the folder upsampler"),
+        (["--upscale", "2"], "has no upsampler, so it cannot upscale: give by --model a folder that"),
     ],
 )
 def test_what_the_model_cannot_do_is_told_in_a_sentence(
@@ -204,6 +204,8 @@ def test_what_the_model_cannot_do_is_told_in_a_sentence(
 
 def test_missing_weights_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     said = sentence(capsys, PROMPT, "-o", "bus.mp4", "--model", "nowhere")
+    assert "nowhere is not a model folder" in said
+    said = sentence(capsys, PROMPT, "-o", "bus.mp4", "--model", "nowhere", "--upscale", "2")
     assert "nowhere is not a model folder" in said
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import moviegen_dit
 import pytest
 import torch
 from moviegen_core import VideoLatent, VideoShape
@@ -250,8 +251,64 @@ def test_what_cannot_be_upscaled_is_refused_before_sampling(cast: Cast, tiny_ups
         with pytest.raises(ValueError, match=sentence):
             model.generate(ask(upscale=2, **fields), on_progress=lambda each: stages.append(each.stage))
     assert stages == []
-    with pytest.raises(ValueError, match="has no upsampler: give a model folder that holds the folder"):
-        load(cast.model, device="cpu", with_upsampler=True)
+
+
+def test_no_upsampler_is_told_before_a_model_is_read(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("moviegen_tae.from_pretrained")
+    for model in (tiny_model, "miniature"):
+        with pytest.raises(ValueError, match=f"^{model} has no upsampler, so it cannot upscale: give by"):
+            load(model, device="cpu", with_upsampler=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"factor": 3}, "this upsampler makes a video 3 times as large, not 2 times"),
+        (
+            {"latent_channels": 5, "condition_channels": 5},
+            "makes 4 channels, the upsampler takes 5: they must",
+        ),
+        ({"patch": (2, 2, 2)}, "frames must be a multiple of 2 and at most 12, not 9"),
+    ],
+)
+def test_an_upsampler_that_does_not_fit_is_refused_before_sampling(
+    tiny_upsampling_model: Path, tmp_path: Path, change: dict[str, object], sentence: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_upsampling_model, folder)
+    config = moviegen_dit.upsampler_from_pretrained(folder / "upsampler").config
+    other = moviegen_dit.UpsamplerConfig.model_validate(config.model_dump() | change)
+    moviegen_dit.save_upsampler(moviegen_dit.SpatialUpsampler(other), folder / "upsampler")
+    cast = load(folder, device="cpu", with_upsampler=True)
+    stages: list[str] = []
+    with pytest.raises(ValueError, match=sentence):
+        cast.generate(ask(upscale=2), on_progress=lambda progress: stages.append(progress.stage))
+    assert stages == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("config.json", "{", r"upsampler/config\.json is not valid JSON"),
+        ("config.json", '{"format": 1, "kind": "dit", "config": {}}', "holds 'dit' weights, not 'upsampler'"),
+        ("model.safetensors", "nothing", r"upsampler/model\.safetensors is damaged"),
+        ("model.safetensors", None, r"cannot read \S+/upsampler/model\.safetensors"),
+    ],
+)
+def test_a_damaged_upsampler_is_named_where_it_is_asked_for(
+    tiny_upsampling_model: Path, tmp_path: Path, name: str, text: str | None, sentence: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_upsampling_model, folder)
+    if text is None:
+        (folder / "upsampler" / name).unlink()
+    else:
+        (folder / "upsampler" / name).write_text(text)
+    load(folder, device="cpu")
+    with pytest.raises(ValueError, match=sentence):
+        load(folder, device="cpu", with_upsampler=True)
 
 
 def test_clips_beyond_the_training_are_refused(tiny_model: Path, tmp_path: Path) -> None:

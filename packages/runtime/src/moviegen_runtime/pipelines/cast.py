@@ -118,11 +118,11 @@ def load(
         ValueError: weights are missing or damaged, there is no upsampler and one is to be loaded, or the
             device is not there.
     """
-    upsampler_folder = _upsampler_folder(model) if with_upsampler else None
     machine = Machine(
         device=usable_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=micro_batch
     )
     tae_folder, dit_folder, settings = _located(model)
+    upsampler_folder = _upsampler_folder(model) if with_upsampler else None
     tae = moviegen_tae.from_pretrained(tae_folder)
     dit = moviegen_dit.from_pretrained(dit_folder)
     if tae.latent_channels != dit.config.latent_channels:
@@ -166,8 +166,8 @@ def _upsampler_folder(model: Path | str) -> Path:
     folder = Path(model) / UPSAMPLER
     if str(model) == MINIATURE or not folder.is_dir():
         raise ValueError(
-            f"{model} has no upsampler: give a model folder that holds the folder {UPSAMPLER}, the weights "
-            "of a training by a recipe of that model"
+            f"{model} has no upsampler, so it cannot upscale: give by --model a folder that holds the folder "
+            f"{UPSAMPLER} beside tae and dit"
         )
     return folder
 

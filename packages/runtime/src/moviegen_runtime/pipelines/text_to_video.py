@@ -127,7 +127,10 @@ def _check(cast: Cast, request: TextToVideoRequest) -> None:
         raise ValueError(f"frames must fill {patch[0]} latent frames at a time, not {clip.frames}")
     if request.upscale > 1:
         if cast.upsampler is None:
-            raise ValueError(f"{cast.model} was loaded without an upsampler, so it cannot upscale")
+            raise ValueError(
+                f"{cast.model} was loaded without an upsampler, so it cannot upscale; load it with "
+                "with_upsampler=True"
+            )
         if cast.upsampler.config.factor != request.upscale:
             raise ValueError(
                 f"this upsampler makes a video {cast.upsampler.config.factor} times as large, "

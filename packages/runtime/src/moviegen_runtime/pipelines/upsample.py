@@ -116,6 +116,8 @@ def check_upsampling(shape: VideoShape, tae: VideoAutoencoder, upsampler: Spatia
             f"this upsampler takes up to {most.width // config.factor}x{most.height // config.factor} "
             f"pixels, not {shape.width}x{shape.height}"
         )
+    # A clip that is longer than a window goes through in whole windows.
+    config.token_shape(coder.stride.latent(VideoShape(min(shape.frames, config.window), height, width)))
 
 
 def enlarged(frames: Tensor, factor: int) -> Tensor:
