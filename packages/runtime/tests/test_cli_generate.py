@@ -109,6 +109,35 @@ def test_an_upscaled_clip_is_twice_as_large_and_made_again(
     assert capsys.readouterr().err == ""
     said = sentence(capsys, "--from-sidecar", "bus.json", "-o", "third.mp4", "--upscale", "2")
     assert "leave out --upscale" in said
+    shutil.copytree(tiny_upsampling_model, "other")
+    config = Path("other/upsampler/config.json")
+    config.write_text(config.read_text() + "\n")
+    said = sentence(capsys, "--from-sidecar", "bus.json", "-o", "third.mp4", "--model", "other")
+    assert "the weights of upsampler are not those that made bus.mp4" in said
+
+
+def test_a_picture_is_made_larger_too(tiny_upsampling_model: Path) -> None:
+    upscale = Generate(tiny_upsampling_model)
+    upscale(PROMPT, "-o", "bus.png", "--steps", "1", "--upscale", "2", "--display-scale", "1")
+    with Image.open("bus.png") as picture:
+        assert picture.size == (64, 64)
+
+
+def test_a_sidecar_from_before_there_was_an_upsampler_makes_its_file_again(generate: Generate) -> None:
+    generate(PROMPT, "-o", "bus.mp4", "--steps", "1")
+    old = json.loads(Path("bus.json").read_text())
+    del old["request"]["upscale"]
+    Path("old.json").write_text(json.dumps(old))
+    main(["generate", "--from-sidecar", "old.json", "-o", "again.mp4"])
+    assert Path("again.mp4").read_bytes() == Path("bus.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("factor", ["1", "3", "2.5"])
+def test_clips_are_made_twice_as_large_or_left_alone(capsys: pytest.CaptureFixture[str], factor: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", PROMPT, "-o", "bus.mp4", "--upscale", factor])
+    assert caught.value.code == 2
+    assert f"invalid choice '{factor}' for argument '--upscale'" in " ".join(capsys.readouterr().err.split())
 
 
 def test_each_sample_is_what_it_is_alone(generate: Generate) -> None:

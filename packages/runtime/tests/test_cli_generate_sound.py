@@ -11,6 +11,7 @@ import av
 import pytest
 from moviegen_runtime import ScoreRequest, TextToVideoRequest, load, save
 from moviegen_runtime.cli import main
+from moviegen_runtime.media.reading import read_clip
 
 PROMPT = "a red bus drives to the left"
 SECONDS = 9 / 8
@@ -73,6 +74,25 @@ def test_a_sidecar_makes_the_same_file_again_with_its_sound_or_without(
     main(["generate", "--from-sidecar", "old.json", "-o", "again.mp4", "--overwrite"])
     assert Path("again.mp4").read_bytes() == Path("silent.mp4").read_bytes()
     assert capsys.readouterr().err == ""
+
+
+def test_a_larger_clip_has_its_sound_too(tiny_sound_model: Path, tiny_upsampling_model: Path) -> None:
+    shutil.copytree(tiny_sound_model, "model")
+    shutil.copytree(tiny_upsampling_model / "upsampler", "model/upsampler")
+    options = ["--model", "model", "--upscale", "2", "--display-scale", "1"]
+    main(["generate", PROMPT, "-o", "bus.mp4", *options])
+    main(["generate", PROMPT, "-o", "silent.mp4", "--no-audio", *options])
+    heard = samples("bus.mp4")
+    assert heard is not None
+    assert abs(heard - SECONDS * RATE) < 1024
+    assert samples("silent.mp4") is None
+    assert packets("bus.mp4") == packets("silent.mp4")
+    assert read_clip("bus.mp4").frames.shape == (9, 64, 64, 3)
+    told = json.loads(Path("bus.json").read_text())
+    assert {"upsampler", "audio-codec", "audio-dit"} <= set(told["weights"])
+    assert list(told["stages"])[3:5] == ["decoding", "upsampling"]
+    main(["generate", "--from-sidecar", "bus.json", "-o", "again.mp4"])
+    assert Path("again.mp4").read_bytes() == Path("bus.mp4").read_bytes()
 
 
 def test_the_cast_says_how_many_draws_a_sound_has(
