@@ -56,12 +56,12 @@ class SoundDiscriminators(Section):
     betas: tuple[_Fraction, _Fraction] = (0.8, 0.99)
 
 
-class CodecValidation(Section):
-    """Reconstruction of held-out sounds by the averaged weights.
+class SoundValidation(Section):
+    """What the averaged weights make of held-out sounds, and of their films where these are seen.
 
     Args:
         every_steps: steps from one validation to the next.
-        data: sounds to reconstruct.
+        data: the sounds.
         num_sounds: how many of them, from the first on.
     """
 
@@ -87,27 +87,13 @@ class CodecRecipe(ModelRecipe):
     loss: CodecLossRecipe = Field(default_factory=CodecLossRecipe)
     discriminator: SoundDiscriminators | None = None
     statistics_sounds: _Count = 256
-    validation: CodecValidation | None = None
+    validation: SoundValidation | None = None
 
     @model_validator(mode="after")
     def _is_not_compiled(self) -> Self:
         if self.compile:
             raise ValueError("compile is not for the codec, whose layers have a way back of their own")
         return self
-
-
-class SightValidation(Section):
-    """What the averaged weights see in held-out films.
-
-    Args:
-        every_steps: steps from one validation to the next.
-        data: sounds with films.
-        num_sounds: how many of them, from the first on.
-    """
-
-    every_steps: _Count
-    data: SoundData
-    num_sounds: _Count = 64
 
 
 class SightRecipe(ModelRecipe):
@@ -123,7 +109,7 @@ class SightRecipe(ModelRecipe):
     data: SoundData | None = None
     beginning_weight: _Positive = 4.0
     timbre_weight: _Positive = 4.0
-    validation: SightValidation | None = None
+    validation: SoundValidation | None = None
 
 
 class CachedSounds(Section):
