@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from moviegen_runtime.metrics import Comparison, clip_psnr, psnr, si_sdr, ssim
+from moviegen_runtime.metrics import Comparison, clip_psnr, foretold, psnr, si_sdr, ssim
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
@@ -134,3 +134,22 @@ def test_the_ratio_has_bounds() -> None:
     assert si_sdr(2 * tone, tone).tolist() == [100]
     assert si_sdr(silence, tone).tolist() == [0]
     assert si_sdr(tone, silence).tolist() == [-100]
+
+
+def test_the_foretold_share_of_an_autoregression_is_known() -> None:
+    """x' = 0.8 x + 0.6 noise has variance 1, and 0.64 of it comes from the frame before."""
+    draw = torch.Generator().manual_seed(0)
+    latents = []
+    for _ in range(8):
+        noise = torch.randn(3, 2000, generator=draw)
+        frames = [noise[:, 0]]
+        for each in noise[:, 1:].unbind(1):
+            frames.append(0.8 * frames[-1] + 0.6 * each)
+        turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(1)))[0]
+        latents.append(turn @ torch.stack(frames, dim=1) + 5.0)
+    assert foretold(latents) == pytest.approx(0.64, abs=0.02)
+    assert foretold([torch.randn(3, 16_000, generator=draw)]) == pytest.approx(0, abs=0.01)
+    ramp = torch.arange(10.0).expand(2, -1)
+    assert foretold([ramp, ramp[:, :1]]) == pytest.approx(1)
+    with pytest.raises(ValueError, match="at least two frames"):
+        foretold([ramp[:, :1]])

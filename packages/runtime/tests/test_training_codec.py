@@ -160,6 +160,28 @@ def test_exported_latents_are_normalised_over_the_sounds(tmp_path: Path) -> None
         assert torch.equal(again.model.state_dict()[name], value)
 
 
+def test_a_leg_of_the_decoder_leaves_latents_as_they_were(tmp_path: Path) -> None:
+    module().export(tmp_path / "first")
+    training = module(decoder_only=True, discriminator=GAME, optimizer={"lr": 1e-2})
+    load_initial(training, tmp_path / "first")
+    optimizer = training.configure_optimizers()
+    for step in range(2, 5):
+        optimizer.zero_grad()
+        training.loss(batch(), step)[0].backward()
+        optimizer.step()
+        training.ema.update(training.model)
+    training.export(tmp_path / "second")
+    first, second = (load_codec(tmp_path / name).state_dict() for name in ("first", "second"))
+    moved = {name for name in first if not torch.equal(first[name], second[name])}
+    assert moved == {name for name in first if name.startswith("decoder.")}
+
+
+def test_a_leg_of_the_decoder_does_not_start_from_nothing() -> None:
+    module().prepare()
+    with pytest.raises(ValueError, match="decoder_only trains on the latents of an encoder that is there"):
+        module(decoder_only=True).prepare()
+
+
 def test_validation_hears_whole_sounds_and_draws_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +189,7 @@ def test_validation_hears_whole_sounds_and_draws_them(
     monkeypatch.setattr(source, "entry_points", lambda **_: [point])
     training = module(validation={"every_steps": 1, "data": {"source": "noise"}, "num_sounds": 3})
     figures = training.validate(tmp_path / "preview.png")
-    assert set(figures) == {"mel", "si_sdr", "posterior_std"}
+    assert set(figures) == {"mel", "si_sdr", "posterior_std", "foretold"}
     assert figures == training.validate(tmp_path / "preview.png")
     assert (tmp_path / "preview.png").is_file()
     clips = training._clips(Sounds(), range(3))

@@ -1,9 +1,13 @@
 """How close a video or a sound is to the one that it should be: PSNR and SSIM, and SI-SDR.
 
+And how far a latent of sound can be foretold.
+
 Legend: B batch, C channels, T frames, H rows, W columns, N = T*C planes or samples, K means.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -162,3 +166,22 @@ def _smoothed(x_KNHW: Tensor) -> Tensor:
             y_KNHW.add_(x_KNHW.narrow(dim, offset, length), alpha=weights_list[offset])
         x_KNHW = y_KNHW
     return x_KNHW
+
+
+def foretold(latents: Sequence[Tensor]) -> float:
+    """Share of the variance of latents (C, T) that is linear in the frame before, by least squares.
+
+    Ours: what a model of the latents must draw is what is left. Timbre and loudness last from frame to frame,
+    phases do not. The fit is judged on the frames that it was made of, so there should be many more frames
+    than channels.
+
+    Raises:
+        ValueError: no latent has two frames.
+    """
+    rows = [latent.mT.double() for latent in latents if latent.shape[1] > 1]
+    if not rows:
+        raise ValueError("latents must have at least two frames for one to be foretold")
+    before_NC, here_NC = (torch.cat([row[part] for row in rows]) for part in (slice(-1), slice(1, None)))
+    known_NK = torch.cat([before_NC, torch.ones_like(before_NC[:, :1])], dim=1)
+    missed_NC = here_NC - known_NK @ torch.linalg.lstsq(known_NK, here_NC).solution
+    return 1.0 - float(missed_NC.square().sum() / (here_NC - here_NC.mean(dim=0)).square().sum())

@@ -78,6 +78,8 @@ class CodecRecipe(ModelRecipe):
         crop_seconds: length of what is cut from the sounds, at random places.
         loss: weight of each term.
         discriminator: the adversarial terms; None: there are none.
+        decoder_only: keep the encoder and the statistics of its latents as `--init` brings them, so that
+            what is cached, and a transformer of such latents, go on fitting the codec.
         statistics_sounds: sounds whose latents give the per-channel normalisation that is saved.
     """
 
@@ -86,6 +88,7 @@ class CodecRecipe(ModelRecipe):
     crop_seconds: _Positive = 1.0
     loss: CodecLossRecipe = Field(default_factory=CodecLossRecipe)
     discriminator: SoundDiscriminators | None = None
+    decoder_only: bool = False
     statistics_sounds: _Count = 256
     validation: SoundValidation | None = None
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from moviegen_runtime.data.order import permutation
 from moviegen_runtime.data.sounds import SoundSource, open_sounds
-from moviegen_runtime.metrics import si_sdr
+from moviegen_runtime.metrics import foretold, si_sdr
 from moviegen_runtime.training.audio_recipe import CodecRecipe
 from moviegen_runtime.training.game import AdversarialModule
 from moviegen_runtime.training.preview import save_spectrograms
@@ -48,6 +48,8 @@ class CodecModule(AdversarialModule[AudioCodec]):
 
     def __init__(self, config: AudioCodecConfig, recipe: CodecRecipe, source: SoundSource) -> None:
         super().__init__(AudioCodec(config), recipe)
+        if recipe.decoder_only:
+            self.model.encoder.requires_grad_(False)
         self.codec_recipe = recipe
         self.source = source
         self.length = round(recipe.crop_seconds * config.sample_rate)
@@ -62,6 +64,12 @@ class CodecModule(AdversarialModule[AudioCodec]):
         if recipe.validation is not None:
             self.held_out = open_sounds(recipe.validation.data.source, recipe.validation.data.options)
         self._check_lengths()
+
+    def prepare(self) -> None:
+        if self.codec_recipe.decoder_only:
+            raise ValueError(
+                "decoder_only trains on the latents of an encoder that is there: give its weights by --init"
+            )
 
     def is_inner(self, name: str) -> bool:
         # Lengths of kernels and frequencies of activations have one value a channel, and are no kernels.
@@ -100,35 +108,46 @@ class CodecModule(AdversarialModule[AudioCodec]):
 
     @torch.no_grad()
     def validate(self, preview: Path) -> dict[str, float]:
-        """Mel distance, SI-SDR in dB and deviation of the posterior, each the mean over held-out sounds."""
+        """Mel distance, SI-SDR in dB and deviation of the posterior, each the mean over held-out sounds.
+
+        And how far their latents are foretold.
+        """
         plan = self.codec_recipe.validation
         if self.held_out is None or plan is None:
             return {}
         codec, mel = self.ema.model, self.early_loss.mel
         sounds: list[Tensor] = []
         reconstructions: list[Tensor] = []
-        distances, ratios, deviations = [], [], []
+        distances, ratios, deviations, means = [], [], [], []
         for clip in self._clips(self.held_out, range(min(plan.num_sounds, len(self.held_out)))):
-            made = codec.decode(codec.encode(clip)).samples
+            posterior = codec.posterior(clip)
+            made = codec.decode_moments(posterior.mean, clip.num_samples)
             if len(sounds) < _PREVIEW_SOUNDS:
                 sounds.append(clip.samples[0, 0])
                 reconstructions.append(made[0, 0])
             distances.append(mel(made, clip.samples))
             ratios.append(si_sdr(made, clip.samples).mean())
-            deviations.append(codec.posterior(clip).std.mean())
+            deviations.append(posterior.std.mean())
+            means.append(posterior.mean[0])
         save_spectrograms(sounds, reconstructions, codec.sample_rate, preview)
         figures = {"mel": distances, "si_sdr": ratios, "posterior_std": deviations}
-        return {name: float(torch.stack(values).mean()) for name, values in figures.items()}
+        averages = {name: float(torch.stack(values).mean()) for name, values in figures.items()}
+        return averages | {"foretold": foretold(means)}
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:
         """Write the averaged weights with the per-channel statistics of their latents, in float16."""
+        if not self.codec_recipe.decoder_only:
+            self._measure_latents()
+        save_codec(self.ema.model, folder, dtype=torch.float16)
+
+    def _measure_latents(self) -> None:
+        """Set the statistics that latents are normalised by."""
         count = min(self.codec_recipe.statistics_sounds, len(self.source))
         chosen = permutation(len(self.source), self.recipe.seed, 0)[:count].tolist()
         means = [self.ema.model.posterior(clip).mean[0] for clip in self._clips(self.source, chosen)]
         values_CT = torch.cat(means, dim=1)
         self.ema.model.set_normalisation(values_CT.mean(dim=1), values_CT.std(dim=1).clamp_min(1e-3))
-        save_codec(self.ema.model, folder, dtype=torch.float16)
 
     @property
     def _outer(self) -> tuple[str, ...]:
