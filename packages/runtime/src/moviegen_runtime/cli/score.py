@@ -53,7 +53,7 @@ class Score:
     """Make the sound of this JSON file again; it brings every setting itself."""
 
     model: Annotated[str | None, without("FOLDER", "miniature")] = None
-    """Weights: a folder that holds the folders audio/codec and audio/dit; the miniature has none yet."""
+    """Weights: miniature, or a folder that holds the folders audio/codec and audio/dit."""
 
     seed: Annotated[int | None, without("N", "0")] = None
     """Of the noise."""

@@ -144,13 +144,16 @@ def sound_caption(request: ScoreRequest) -> str | None:
     return caption.text()
 
 
-def load_composer(model: Path | str, *, device: str = "auto", dtype: DtypeName = "float32") -> Composer:
+def load_composer(
+    model: Path | str = MINIATURE, *, device: str = "auto", dtype: DtypeName = "float32"
+) -> Composer:
     """Load the models of sound of a cast, and none of its others.
 
     Args:
-        model: a folder that holds the folders `audio/codec` and `audio/dit`, the folder of the text encoder
-            that these name unless it is MiniLM, `sight` with a CLIP if the transformer has no network of its
-            own for pictures, and, for its own defaults, a `cast.json`.
+        model: "miniature", the weights that come with the packages; or a folder that holds the folders
+            `audio/codec` and `audio/dit`, the folder of the text encoder that these name unless it is MiniLM,
+            `sight` with a CLIP if the transformer has no network of its own for pictures, and, for its own
+            defaults, a `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
 
     Raises:
@@ -174,8 +177,10 @@ def audio_folders(model: Path | str) -> tuple[Path, Path] | None:
     Raises:
         ValueError: it has one of them only.
     """
+    if str(model) == MINIATURE:
+        return moviegen_audio.locate_codec(MINIATURE), moviegen_audio.locate_dit(MINIATURE)
     folder = Path(model) / AUDIO
-    if str(model) == MINIATURE or not folder.is_dir():
+    if not folder.is_dir():
         return None
     for part in ("codec", "dit"):
         if not (folder / part).is_dir():

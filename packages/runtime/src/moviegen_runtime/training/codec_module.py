@@ -142,12 +142,18 @@ class CodecModule(AdversarialModule[AudioCodec]):
         save_codec(self.ema.model, folder, dtype=torch.float16)
 
     def _measure_latents(self) -> None:
-        """Set the statistics that latents are normalised by."""
+        """Set the statistics that latents are normalised by: those of draws of the posterior (our choice).
+
+        Means alone vary little in channels that say little. Made as loud as the others, they would be most of
+        what a transformer of the latents has to learn.
+        """
         count = min(self.codec_recipe.statistics_sounds, len(self.source))
         chosen = permutation(len(self.source), self.recipe.seed, 0)[:count].tolist()
-        means = [self.ema.model.posterior(clip).mean[0] for clip in self._clips(self.source, chosen)]
-        values_CT = torch.cat(means, dim=1)
-        self.ema.model.set_normalisation(values_CT.mean(dim=1), values_CT.std(dim=1).clamp_min(1e-3))
+        posteriors = [self.ema.model.posterior(clip) for clip in self._clips(self.source, chosen)]
+        means_CT = torch.cat([posterior.mean[0] for posterior in posteriors], dim=1)
+        stds_CT = torch.cat([posterior.std[0] for posterior in posteriors], dim=1)
+        variances_C = means_CT.var(dim=1) + stds_CT.square().mean(dim=1)
+        self.ema.model.set_normalisation(means_CT.mean(dim=1), variances_C.sqrt().clamp_min(1e-3))
 
     @property
     def _outer(self) -> tuple[str, ...]:
