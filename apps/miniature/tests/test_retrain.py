@@ -64,11 +64,14 @@ def test_the_work_of_a_training_is_that_of_its_samples_and_of_its_steps(
     monkeypatch.setattr(retrain, "TRAIN_GFLOP", {"dit": 2.0, "codec": 10.0})
     monkeypatch.setattr(retrain, "MUON_GFLOP", {"dit": 60.0, "codec": 5.0})
     monkeypatch.setattr(retrain, "DISCRIMINATOR_GFLOP", 7.0)
+    monkeypatch.setattr(retrain, "DECODER_GFLOP", 8.0)
     monkeypatch.setattr(retrain, "_EFFICIENCY", {"dit": 0.5, "codec": 0.25})
     dit = load_recipe(RECIPES / "dit.yaml", ["steps=6000", "batch_size=20", "data.latents=latents"])
     assert retrain._training_work(dit) == 6000 * (20 * 2.0 + 60.0) / 0.5
     codec = load_recipe(RECIPES / "codec.yaml", ["steps=100", "batch_size=4", "discriminator.start=70"])
     assert retrain._training_work(codec) == (100 * (4 * 10.0 + 5.0) + 30 * 4 * 7.0) / 0.25
+    decoder = load_recipe(RECIPES / "codec_decoder.yaml", ["steps=100", "batch_size=4"])
+    assert retrain._training_work(decoder) == 100 * (4 * (8.0 + 7.0) + 5.0) / 0.25
 
 
 def test_the_work_that_is_counted_for_video_is_the_models() -> None:
@@ -104,6 +107,12 @@ def test_the_work_that_is_counted_for_the_codec_is_its_own() -> None:
     assert work[0] == pytest.approx(retrain.TRAIN_GFLOP["codec"], rel=0.1)
     assert work[1] - work[0] == pytest.approx(retrain.DISCRIMINATOR_GFLOP, rel=0.1)
     assert muon_gflop(module, recipe) == pytest.approx(retrain.MUON_GFLOP["codec"], rel=0.1)
+    alone = load_recipe(RECIPES / "codec_decoder.yaml", ["validation=null", "discriminator=null"])
+    assert isinstance(alone, CodecRecipe)
+    module = CodecModule(codec.config, alone, sounds)
+    with FlopCounterMode(display=False) as counter:
+        module.loss(batch, 0)[0].backward()
+    assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.DECODER_GFLOP, rel=0.1)
 
 
 def test_the_work_that_is_counted_for_the_audio_transformer_is_its_own() -> None:
@@ -166,16 +175,22 @@ def test_sound_alone_becomes_the_sound_of_the_cast(
         "moviegen_miniature.sound.judge_command.SoundJudge.run", lambda judge: judged.append(judge.model)
     )
     retrain.Retrain(RECIPES, tmp_path / "out", only="sound").run()
-    assert trained == [("codec", None, None), ("sight", None, None), ("audio_dit", None, None)]
     runs, audio = tmp_path / "out" / "sound", tmp_path / "out" / "cast" / "audio"
+    assert trained == [
+        ("codec", None, None),
+        ("codec_coarse", runs / "codec" / "weights", None),
+        ("codec_decoder", runs / "codec_coarse" / "weights", None),
+        ("sight", None, None),
+        ("audio_dit", None, None),
+    ]
     assert [(job.out, job.num_sounds, job.sight) for job in cached] == [
         (runs / "films", retrain.FILMS, str(runs / "sight" / "weights")),
         (runs / "sounds", retrain.SOUNDS, None),
     ]
-    assert {job.codec for job in cached} == {str(runs / "codec" / "weights")}
+    assert {job.codec for job in cached} == {str(runs / "codec_decoder" / "weights")}
     assert sorted(path.name for path in audio.parent.iterdir()) == ["audio"]
     assert {path.parent.name: path.read_text() for path in audio.glob("*/model")} == {
-        "codec": "codec",
+        "codec": "codec_decoder",
         "dit": "audio_dit",
     }
     assert judged == [str(tmp_path / "out" / "cast")]
@@ -195,7 +210,7 @@ def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) ->
     assert recipes["dit"].data.latents == out / "video" / "latents"
     assert recipes["dit"].data.tae == str(out / "video" / "tae" / "weights")
     assert recipes["audio_dit"].data.sounds == out / "sound" / "films"
-    assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec" / "weights")
+    assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec_decoder" / "weights")
     assert recipes["audio_dit"].sight == str(out / "sound" / "sight" / "weights")
     assert recipes["audio_dit"].alone.sounds == out / "sound" / "sounds"
     assert recipes["audio_dit"].alone.every == 11

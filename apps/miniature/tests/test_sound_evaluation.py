@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from moviegen_audio import AudioCodec, AudioDiT, SightConfig, codec_preset, dit_preset, save_codec, save_dit
+from moviegen_audio import (
+    AudioCodec,
+    AudioDiT,
+    SightConfig,
+    codec_preset,
+    dit_preset,
+    load_sight,
+    save_codec,
+    save_dit,
+)
 from moviegen_miniature.fetch import SPRITES_FILE
 from moviegen_miniature.judge import Judge
 from moviegen_miniature.judge.trials import Asked
@@ -35,7 +44,7 @@ from moviegen_miniature.sound.trials import (
 )
 from moviegen_miniature.sprites import Sprites, save_sprites
 from moviegen_runtime import load
-from moviegen_runtime.media.motion import MotionChanges
+from moviegen_runtime.media.cues import Cues
 from moviegen_runtime.metrics import Frames
 from moviegen_runtime.pipelines.composer import load_composer
 from moviegen_runtime.pipelines.score import SoundCast
@@ -195,9 +204,28 @@ def test_classes_of_a_clip_by_hand() -> None:
     assert not clip(names[0]).all_of(asked)
 
 
-def test_the_true_soundtrack_ranks_first(sprites: Sprites) -> None:
+@pytest.fixture
+def seeing(sound_cast: SoundCast) -> SoundCast:
+    """It sees as the miniature does."""
+    sight = load_sight("miniature")
+    seen = {"sight": sight.config, "video_width": sight.width}
+    dit = AudioDiT(sound_cast.dit.config.model_copy(update=seen)).eval()
+    assert dit.sight is not None
+    dit.sight.load_state_dict(sight.state_dict())
+    return replace(sound_cast, dit=dit, sight=dit.sight)
+
+
+@pytest.fixture
+def unseeing(sound_cast: SoundCast) -> SoundCast:
+    """It reads features of pictures that foresee nothing, so motion has to serve."""
+    dit = AudioDiT(sound_cast.dit.config.model_copy(update={"sight": None})).eval()
+    return replace(sound_cast, dit=dit)
+
+
+@pytest.mark.parametrize("name", ["seeing", "unseeing"])
+def test_the_true_soundtrack_ranks_first(name: str, sprites: Sprites, request: pytest.FixtureRequest) -> None:
     evaluation = SoundEvaluation(fit_class_judge(20), SoundPlan(24, 4.0), silent)
-    evaluation.ranking(sprites)
+    evaluation.ranking(request.getfixturevalue(name), sprites)
     above, first = evaluation.goals
     assert above.reached
     assert above.measured.value > first.measured.value > 50
@@ -210,8 +238,8 @@ def test_the_draw_that_is_most_in_time_is_kept(
     film = films(takes, sprites)
     seen: list[float] = []
 
-    def liked(changes: MotionChanges, samples: Sound, rate: int) -> float:
-        del changes
+    def liked(cues: Cues, samples: Sound, rate: int) -> float:
+        del cues
         assert samples.shape == (1, 2 * rate)
         seen.append(float(len(seen) % 3 == 0))  # the first draw of each
         return seen[-1]

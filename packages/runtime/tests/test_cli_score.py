@@ -16,7 +16,7 @@ import torch
 from moviegen_runtime import ScoreRequest, load, load_composer
 from moviegen_runtime.cli import main
 from moviegen_runtime.features.clip_sight import ClipSight
-from moviegen_runtime.media.motion import MotionChanges
+from moviegen_runtime.media.cues import Cues
 from moviegen_runtime.media.sound import Samples
 from moviegen_runtime.media.sound_picture import film_picture
 from moviegen_runtime.pipelines import ranking
@@ -115,8 +115,8 @@ def test_the_draw_that_ranks_best_is_heard_and_one_draw_is_not_ranked(
     ranked: list[float] = []
 
     def made(candidates: int, sign: int) -> bytes:
-        def liked(changes: MotionChanges, samples: Samples, rate: int, *, begin: float) -> float:
-            assert len(changes.moments)
+        def liked(cues: Cues, samples: Samples, rate: int, *, begin: float) -> float:
+            assert len(cues.moments)
             assert (samples.shape, rate, begin) == ((1, 38 * 640), 16_000, 0.0)
             ranked.append(float(np.square(samples).mean()))
             return sign * ranked[-1]

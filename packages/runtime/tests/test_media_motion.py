@@ -19,7 +19,8 @@ from moviegen_audio import (
     extend,
 )
 from moviegen_core import AudioClip, AudioLatent
-from moviegen_runtime.media.motion import MotionChanges, motion_changes, synchrony
+from moviegen_runtime.media.cues import Cues, synchrony
+from moviegen_runtime.media.motion import motion_changes
 from moviegen_runtime.pipelines.ranking import rank_by_synchrony
 from numpy.typing import NDArray
 from torch import Tensor
@@ -54,7 +55,7 @@ def bounce(time: float, first: float, period: float) -> tuple[float, float]:
     return 34 - 4 * 28 * along * (1 - along), 25.0
 
 
-def strongest(changes: MotionChanges, count: int) -> NDArray[np.float64]:
+def strongest(changes: Cues, count: int) -> NDArray[np.float64]:
     """Peaks of strength, blurred as they are compared."""
     grid = np.arange(0, SECONDS, 0.01)
     curve = sum(

@@ -25,15 +25,16 @@ from moviegen_audio import (
     Search,
     Segment,
     Segmenting,
+    SightConfig,
     codec_layers,
     sample,
 )
 from moviegen_core import TextContext
 from moviegen_dit import TextEncoderSpec
 from moviegen_runtime.features.clip_sight import ClipSight
+from moviegen_runtime.media.cues import Cues
 from moviegen_runtime.media.film import Film, open_film
 from moviegen_runtime.media.loudness import measured
-from moviegen_runtime.media.motion import MotionChanges
 from moviegen_runtime.media.sound import RATE, Samples
 from moviegen_runtime.media.sound_picture import film_picture
 from moviegen_runtime.media.writing import write_clip
@@ -297,12 +298,12 @@ def test_a_score_of_another_kind_may_rank(tmp_path: Path, make: Make, make_film:
     draws = torch.randn(4, 4, 50, generator=torch.Generator().manual_seed(0))
     draws[2, 0, 0] = -9.0
 
-    def least(codec: AudioCodec, changes: MotionChanges) -> Score:
+    def least(codec: AudioCodec, cues: Cues) -> Score:
         def score(values: Tensor, segment: Segment) -> float:
             assert segment.frames == values.shape[2] == 50
             return -float(values[0, 0, 0])
 
-        del codec, changes
+        del codec, cues
         return score
 
     def given(latents: Tensor) -> Sampler:
@@ -317,6 +318,34 @@ def test_a_score_of_another_kind_may_rank(tmp_path: Path, make: Make, make_film:
     ranked = heard(tmp_path / "out.mp4")
     make(source, composing=Composing(sampler=given(draws[2:3])))
     assert np.array_equal(heard(tmp_path / "out.mp4"), ranked)
+
+
+def test_what_is_foreseen_of_a_film_does_not_depend_on_the_parts_it_is_watched_in(
+    sound_cast: SoundCast, make: Make, make_film: MakeFilm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = sound_cast.dit.config.model_copy(
+        update={"sight": SightConfig(side=16, channels=(4, 8), width=12, frames=5, bands=2)}
+    )
+    torch.manual_seed(0)
+    dit = AudioDiT(config).eval()
+    assert dit.sight is not None
+    torch.nn.init.normal_(dit.sight.foreseen.weight)
+    cast, given = replace(sound_cast, dit=dit, sight=dit.sight), []
+
+    def noted(codec: AudioCodec, cues: Cues) -> Score:
+        del codec
+        given.append(cues)
+        return lambda values, segment: 0.0 * len(values) * segment.frames
+
+    source = make_film(tmp_path / "in.mp4", times=range(16))
+    for at_once in (1024, 7):
+        monkeypatch.setattr(score_module, "_MOMENTS_AT_ONCE", at_once)
+        composing = Composing(search=Search(candidates=2), rank=noted, sampler=QUICK.sampler)
+        make(source, cast=cast, composing=composing)
+    whole, parts = given
+    np.testing.assert_allclose(parts.strengths, whole.strengths, atol=1e-6)
+    np.testing.assert_allclose(whole.moments, (np.arange(50) + 0.5) / 25)
+    assert whole.strengths.std() > 1e-3
 
 
 def test_a_long_film_is_written_down_while_it_is_made(

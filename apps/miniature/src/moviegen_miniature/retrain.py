@@ -28,7 +28,7 @@ Subject = Literal["video", "sound"]
 LEGS = {
     "tae": ("tae",),
     "dit": ("dit",),
-    "codec": ("codec",),
+    "codec": ("codec", "codec_coarse", "codec_decoder"),
     "sight": ("sight",),
     "audio_dit": ("audio_dit",),
 }
@@ -44,6 +44,7 @@ FILMS, SOUNDS = 16_000, 4_000
 ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 0.5}
 TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 1.72, "audio_dit": 2.45}
 DISCRIMINATOR_GFLOP = 3.1  # of a sound, once the codec's discriminators have come
+DECODER_GFLOP = 3.7  # of a sound, where the codec's decoder alone is trained
 MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "sight": 0.0, "audio_dit": 12.8}
 _EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.2, "sight": 0.3, "audio_dit": 0.35}
 """Share of a matrix product's speed that each was seen to reach; the codec's convolutions are narrow."""
@@ -71,7 +72,7 @@ class Retrain:
     """Train the miniature from nothing, or go on with it; what it makes is judged at the end."""
 
     recipes: Path
-    """Folder of the recipes: tae.yaml, dit.yaml, codec.yaml, sight.yaml and audio_dit.yaml."""
+    """Folder of the recipes: a file for each leg, tae.yaml, dit.yaml, codec.yaml, codec_coarse.yaml, ..."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of everything that is made."""
     only: Subject | None = None
@@ -243,7 +244,10 @@ def _encoding_work(model: str, count: int) -> float:
 def _training_work(recipe: AnyRecipe) -> float:
     from moviegen_runtime.training.audio_recipe import CodecRecipe
 
-    gflop = recipe.steps * (recipe.batch_size * TRAIN_GFLOP[recipe.model] + MUON_GFLOP[recipe.model])
+    of_sample = TRAIN_GFLOP[recipe.model]
+    if isinstance(recipe, CodecRecipe) and recipe.decoder_only:
+        of_sample = DECODER_GFLOP
+    gflop = recipe.steps * (recipe.batch_size * of_sample + MUON_GFLOP[recipe.model])
     if isinstance(recipe, CodecRecipe) and recipe.discriminator is not None:
         against = max(0, recipe.steps - recipe.discriminator.start)
         gflop += against * recipe.batch_size * DISCRIMINATOR_GFLOP

@@ -170,9 +170,8 @@ _TRANSFORMERS = {
     "13b": _paper(width=4608, layers=36, heads=36),  # section 6.1.2, where heads are not printed
     "3b": _paper(width=2560, layers=28, heads=20),  # the paper names the size only; ours
     "300m": _paper(width=1024, layers=18, heads=8),  # ours; the paper's is of another architecture
-    # Ours: for latents of the miniature codec, in 10 MB; a training of two hours on two CPU cores pays for no
-    # more. It sees half a second at once: at eight frames a second these are four, two before what happens and
-    # two behind.
+    # Ours: for latents of the miniature codec, in 10 MB; two hours of two CPU cores pay for no more. It sees
+    # half a second at once: at eight frames a second these are four, two before what happens and two behind.
     "miniature": AudioDiTConfig(
         width=192,
         layers=6,

@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 from moviegen_audio import AudioCodec
 from moviegen_runtime import Cast
-from moviegen_runtime.media.motion import MotionChanges, synchrony
+from moviegen_runtime.media.cues import Cues, synchrony
 from moviegen_runtime.media.onsets import onsets
 from moviegen_runtime.pipelines.score import SoundCast
 
@@ -35,6 +35,7 @@ from moviegen_miniature.sound.trials import (
     SoundSampling,
     captions,
     codec_fidelity,
+    cues,
     films,
     made,
 )
@@ -127,7 +128,7 @@ class SoundEvaluation:
             _share(f"{name}: class of clip", _mostly_right(heard)),
         ]
 
-    def ranking(self, sprites: Sprites) -> None:
+    def ranking(self, cast: SoundCast, sprites: Sprites) -> None:
         """Ranking by what is seen, on true films: the true soundtrack beside those of other clips."""
         takes = self.plan.takes_with_events()
         film = films(takes, sprites)
@@ -135,10 +136,10 @@ class SoundEvaluation:
         rounds = [others(len(takes), seed=seed) for seed in range(_RIVALS)]
         above = []
         for place in range(len(takes)):
-            motion = film(place).motion
+            seen = cues(cast, film(place))
 
-            def scored(other: int, motion: MotionChanges = motion) -> float:
-                return synchrony(motion, heard[other], 0.0, self.plan.seconds)
+            def scored(other: int, seen: Cues = seen) -> float:
+                return synchrony(seen, heard[other], 0.0, self.plan.seconds)
 
             above.append([scored(place) > scored(order[place]) for order in rounds])
         self.say(f"{len(takes)} true soundtracks ranked")

@@ -110,7 +110,7 @@ class SoundJudge:
             batch=self.batch,
         )
         evaluation.judges(cast.codec.sample_rate)
-        evaluation.ranking(sprites)
+        evaluation.ranking(cast, sprites)
         evaluation.codec(cast.codec)
         evaluation.cast(cast, sprites, sampling, seeds)
         if self.video is not None:

@@ -21,8 +21,10 @@ from moviegen_audio import (
 )
 from moviegen_core import AudioClip, AudioLatent
 from moviegen_dit import Method
-from moviegen_runtime.media.motion import MotionChanges, motion_changes, sound_synchrony
+from moviegen_runtime.media.cues import Cues, sound_synchrony
+from moviegen_runtime.media.motion import motion_changes
 from moviegen_runtime.metrics import Frames, si_sdr
+from moviegen_runtime.pipelines.ranking import foreseen, foreseen_cues
 from moviegen_runtime.pipelines.score import SoundCast
 from numpy.typing import NDArray
 
@@ -43,11 +45,6 @@ class Film:
 
     frames: Frames
     fps: float
-
-    @property
-    def motion(self) -> MotionChanges:
-        """When its motion changes."""
-        return motion_changes((place / self.fps, frame) for place, frame in enumerate(self.frames))
 
 
 @dataclass(frozen=True)
@@ -131,6 +128,16 @@ def made(
         say(f"{places.stop} of {count} sounds made")
 
 
+@torch.no_grad()
+def cues(cast: SoundCast, film: Film) -> Cues:
+    """What draws are ranked by, as `moviegen_runtime.pipelines.score` has it."""
+    if cast.dit.sight is None:
+        return motion_changes((place / film.fps, frame) for place, frame in enumerate(film.frames))
+    rate = cast.dit.config.frame_rate
+    frames = max(1, round(len(film.frames) / film.fps * rate))
+    return foreseen_cues(foreseen(cast.dit.sight, _seen(cast, [film], frames, rate).values[0]), rate)
+
+
 def codec_fidelity(codec: AudioCodec, takes: Sequence[Take], say: Callable[[str], None]) -> SoundFidelity:
     """True soundtracks through a codec, compared with themselves."""
     distance = MelDistance(codec.sample_rate)
@@ -184,9 +191,9 @@ def _drawn(
 
 
 def _most_in_time(drawn: NDArray[np.float32], film: Film, cast: SoundCast) -> Sound:
-    """Of sounds (draws, 1, N), the one whose onsets agree best with what moves; of equals the first."""
-    motion = film.motion
-    scores = [sound_synchrony(motion, sound, cast.codec.sample_rate) for sound in drawn]
+    """Of sounds (draws, 1, N), the one whose onsets agree best with what is seen; of equals the first."""
+    seen = cues(cast, film)
+    scores = [sound_synchrony(seen, sound, cast.codec.sample_rate) for sound in drawn]
     return np.asarray(drawn[int(np.argmax(scores))])
 
 

@@ -1,8 +1,8 @@
-"""When the motion in a picture changes, and how well a sound's onsets are in time with that.
+"""When the motion in a picture changes: cues for what may begin to sound.
 
-Ours; the paper re-ranks by models of quality and alignment (section 6.1.3). Nothing here is trained. It
-knows where in the frame something changes and how much, so it sees starts, stops, landings, collisions and
-appearances before a camera that stands still; what a moving camera shows it sees badly.
+Ours. Nothing here is trained. It knows where in the frame something changes and how much, so it sees starts,
+stops, landings, collisions and appearances before a camera that stands still; what a moving camera shows it
+sees badly.
 
 Legend: F frames, H rows, W columns, K frames that a comparison lies apart, P pairs of frames.
 """
@@ -12,36 +12,19 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from moviegen_runtime.media.onsets import Times, onsets
+from moviegen_runtime.media.cues import Cues
+from moviegen_runtime.media.onsets import Times
 
 _SIDE = 64  # rows of the grey picture in which changes are looked for
 _APART = 1 / 12  # seconds that compared frames lie apart at least; in less, a slow motion changes too little
 _STILL = 0.01  # root mean square change, of a range of 1, that is as good as none
 _FULL_TURN = 1.0  # change of velocity, in heights a second, that counts half of the most
 _USUAL_SECONDS = 2.0  # on either side, within which the largest change is the measure of all
-_STEP = 0.01  # seconds between two values of the curves that are compared
-_BLUR = 0.06  # seconds of standard deviation, or half of what compared frames lie apart
-
-
-@dataclass(frozen=True)
-class MotionChanges:
-    """How much the motion in a film changes around moments.
-
-    Args:
-        moments: (P,) seconds, in order.
-        strengths: (P,) 0 and more.
-        apart: seconds that compared frames lie apart: a moment is known to half of that.
-    """
-
-    moments: Times
-    strengths: NDArray[np.float64]
-    apart: float
 
 
 class MotionNotes:
@@ -75,59 +58,23 @@ class MotionNotes:
             self._rows.append(row)
             self._columns.append(column)
 
-    def changes(self) -> MotionChanges:
+    def changes(self) -> Cues:
         """When the motion of what was noted changes."""
         if not self._sizes:
-            return MotionChanges(np.zeros(0), np.zeros(0), _APART)
+            return Cues(np.zeros(0), np.zeros(0), _APART)
         at, lag = np.array(self._times), self._lag
         moments, apart = (at[:-lag] + at[lag:]) / 2, at[lag:] - at[:-lag]
         middles = np.stack((self._rows, self._columns), axis=1)
         strengths = _strengths(np.array(self._sizes), middles, moments, lag)
-        return MotionChanges(moments, strengths / lag, float(np.median(apart)))
+        return Cues(moments, strengths / lag, float(np.median(apart)))
 
 
-def motion_changes(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> MotionChanges:
+def motion_changes(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Cues:
     """When the motion of a film changes, of the times and pictures that `MotionNotes.add` takes."""
     notes = MotionNotes()
     for time, picture in frames:
         notes.add(time, picture)
     return notes.changes()
-
-
-def synchrony(changes: MotionChanges, onsets: Times, begin: float, end: float) -> float:
-    """How well onsets are in time with changes of motion, from -1 to 1: the correlation of both over time,
-    each moment blurred. 1 if nothing changes and nothing is heard, 0 if only one of both has anything.
-
-    Args:
-        onsets: seconds since the beginning of the film.
-        begin, end: seconds of the film that count.
-
-    Raises:
-        ValueError: an end that is not behind the beginning.
-    """
-    if not begin < end:
-        raise ValueError(f"what counts must end after it begins, not at {end:g} s after {begin:g} s")
-    blur = max(_BLUR, changes.apart / 2)
-    seen = _curve(changes.moments, changes.strengths, blur, begin, end)
-    heard = _curve(onsets, np.ones(len(onsets)), blur, begin, end)
-    if not seen.any() and not heard.any():
-        return 1.0
-    seen, heard = seen - seen.mean(), heard - heard.mean()
-    scale = float(np.sqrt((seen @ seen) * (heard @ heard)))
-    return float(seen @ heard) / scale if scale > 0 else 0.0
-
-
-def sound_synchrony(
-    changes: MotionChanges, samples: NDArray[np.float32], rate: int, *, begin: float = 0.0
-) -> float:
-    """`synchrony` of what is heard to begin in a sound that plays during a part of the film.
-
-    Args:
-        samples: (C, N) within [-1, 1].
-        rate: samples a second.
-        begin: seconds of the film at which the sound begins.
-    """
-    return synchrony(changes, begin + onsets(samples, rate), begin, begin + samples.shape[1] / rate)
 
 
 def _small(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -170,17 +117,3 @@ def _largest(sizes: NDArray[np.float64], moments: Times) -> NDArray[np.float64]:
     first = np.searchsorted(moments, moments - _USUAL_SECONDS)
     last = np.searchsorted(moments, moments + _USUAL_SECONDS, side="right")
     return np.array([sizes[a:b].max() for a, b in zip(first, last, strict=True)])
-
-
-def _curve(
-    moments: Times, strengths: NDArray[np.float64], blur: float, begin: float, end: float
-) -> NDArray[np.float64]:
-    """Bumps at moments, at even times from begin to end."""
-    reach = 4 * blur
-    near = slice(*np.searchsorted(moments, (begin - reach, end + reach)))
-    times = np.arange(begin, end, _STEP)
-    curve = np.zeros(len(times))
-    for moment, strength in zip(moments[near], strengths[near], strict=True):
-        first, last = np.searchsorted(times, (moment - reach, moment + reach))
-        curve[first:last] += strength * np.exp(-0.5 * ((times[first:last] - moment) / blur) ** 2)
-    return curve

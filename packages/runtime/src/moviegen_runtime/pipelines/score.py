@@ -39,21 +39,23 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from moviegen_runtime.media.cues import Cues
 from moviegen_runtime.media.film import FilmFormat, open_film
 from moviegen_runtime.media.film_copying import can_copy, copy_film
 from moviegen_runtime.media.film_sound import SampledSound
 from moviegen_runtime.media.film_writing import create_film
 from moviegen_runtime.media.loudness import TARGET, Loudness, gain, measured
-from moviegen_runtime.media.motion import MotionChanges, MotionNotes
+from moviegen_runtime.media.motion import MotionNotes
 from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.media.seeing import seen
 from moviegen_runtime.media.sound import RATE, Samples, StoredSound, resampled, stored
 from moviegen_runtime.media.sound_picture import film_picture
-from moviegen_runtime.pipelines.ranking import Rank, rank_by_synchrony
+from moviegen_runtime.pipelines.ranking import Rank, foreseen, foreseen_cues, rank_by_synchrony
 from moviegen_runtime.results import Progress, ProgressCallback, Scored
 
 _PICTURES_AT_ONCE = 32
 _MARGIN = 32  # latent frames on either side of a segment
+_MOMENTS_AT_ONCE = 1024
 
 
 class FrameEncoder(Protocol):
@@ -157,7 +159,9 @@ def score(
             tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)
         )
         composing = composing or Composing()
-        watched = _watch(source, cast, Path(folder) / "features", report, with_motion=composing.ranks)
+        # What sees for the transformer was trained to know when something begins; motion is for want of that.
+        by_motion = composing.ranks and cast.dit.sight is None
+        watched = _watch(source, cast, Path(folder) / "features", report, with_motion=by_motion)
         samples = round(watched.seconds * RATE)
         _check_room(source, Path(folder), samples)
         pieces = _composed(cast, watched, text, composing, seed, report)
@@ -195,7 +199,7 @@ class _Watched:
     frames: int
     seconds: Fraction
     format: FilmFormat
-    motion: MotionChanges | None
+    motion: Cues | None
 
     def during(self, moments: slice) -> NDArray[np.float32]:
         """Features (T, E) of some moments."""
@@ -254,17 +258,13 @@ def _composed(
 ) -> Iterator[Samples]:
     """The sound (1, N) at the codec's rate, piece by piece."""
     codec, weights = cast.codec, cast.dit.no_text
-    rank = None if watched.motion is None else composing.rank(codec, watched.motion)
+    rank = composing.rank(codec, _cues(cast, watched)) if composing.ranks else None
 
     @torch.no_grad()
     def conditions(frames: slice) -> AudioConditions:
-        # What is seen just outside counts too: a model may project neighbouring pictures together.
-        first = max(frames.start - _MARGIN, 0)
-        values_TE = watched.during(slice(first, min(frames.stop + _MARGIN, watched.moments)))
-        values = torch.from_numpy(values_TE)[None].to(weights.device, weights.dtype)
-        video = FrameFeatures(values, cast.dit.config.frame_rate)
-        told = cast.dit.prepare(len(values_TE), text=text, video=video)
-        return told.span(slice(frames.start - first, frames.stop - first))
+        values_TE, inner = _around(cast, watched, frames)
+        video = FrameFeatures(values_TE[None], cast.dit.config.frame_rate)
+        return cast.dit.prepare(len(values_TE), text=text, video=video).span(inner)
 
     def latents() -> Iterator[Tensor]:
         done = 0
@@ -291,6 +291,29 @@ def _composed(
 def _read(cast: SoundCast, caption: str) -> TextContext:
     weights = cast.dit.no_text
     return cast.text.encode([caption]).to(weights.device, weights.dtype)
+
+
+def _cues(cast: SoundCast, watched: _Watched) -> Cues:
+    """When something is seen that may begin to sound, in memory of two numbers a latent frame."""
+    if cast.dit.sight is None:
+        assert watched.motion is not None
+        return watched.motion
+    parts = []
+    for start in range(0, watched.moments, _MOMENTS_AT_ONCE):
+        stop = min(start + _MOMENTS_AT_ONCE, watched.moments)
+        values, inner = _around(cast, watched, slice(start, stop))
+        parts.append(foreseen(cast.dit.sight, values)[inner])
+    return foreseen_cues(np.concatenate(parts), cast.dit.config.frame_rate)
+
+
+def _around(cast: SoundCast, watched: _Watched, frames: slice) -> tuple[Tensor, slice]:
+    """Features (T, E) of some latent frames and of those beside them, and where the frames lie among them.
+
+    What is seen just outside counts too: a model may project neighbouring pictures together.
+    """
+    weights, first = cast.dit.no_text, max(frames.start - _MARGIN, 0)
+    values_TE = torch.from_numpy(watched.during(slice(first, min(frames.stop + _MARGIN, watched.moments))))
+    return values_TE.to(weights.device, weights.dtype), slice(frames.start - first, frames.stop - first)
 
 
 def _sampled(sound: StoredSound, factor: float) -> SampledSound:

@@ -1,0 +1,80 @@
+"""When it is seen that something may begin to sound, and how well a sound's onsets are in time with that.
+
+Ours; the paper re-ranks by models of quality and alignment (section 6.1.3). Cues come from whatever sees: the
+motion in a picture (`motion`), or a network that foresees sounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moviegen_runtime.media.onsets import Times, onsets
+
+_STEP = 0.01  # seconds between two values of the curves that are compared
+_BLUR = 0.06  # seconds of standard deviation, or half of what is not known of a cue's moment
+
+
+@dataclass(frozen=True)
+class Cues:
+    """How strongly something is seen that may begin to sound, around moments.
+
+    Args:
+        moments: (P,) seconds, in order.
+        strengths: (P,) 0 and more.
+        apart: seconds between the pictures that were compared: a moment is known to half of that.
+    """
+
+    moments: Times
+    strengths: NDArray[np.float64]
+    apart: float
+
+
+def synchrony(cues: Cues, onsets: Times, begin: float, end: float) -> float:
+    """How well onsets are in time with cues, from -1 to 1: the correlation of both over time, each moment
+    blurred. 1 if nothing is seen and nothing is heard, 0 if only one of both has anything.
+
+    Args:
+        onsets: seconds since the beginning of the film.
+        begin, end: seconds of the film that count.
+
+    Raises:
+        ValueError: an end that is not behind the beginning.
+    """
+    if not begin < end:
+        raise ValueError(f"what counts must end after it begins, not at {end:g} s after {begin:g} s")
+    blur = max(_BLUR, cues.apart / 2)
+    seen = _curve(cues.moments, cues.strengths, blur, begin, end)
+    heard = _curve(onsets, np.ones(len(onsets)), blur, begin, end)
+    if not seen.any() and not heard.any():
+        return 1.0
+    seen, heard = seen - seen.mean(), heard - heard.mean()
+    scale = float(np.sqrt((seen @ seen) * (heard @ heard)))
+    return float(seen @ heard) / scale if scale > 0 else 0.0
+
+
+def sound_synchrony(cues: Cues, samples: NDArray[np.float32], rate: int, *, begin: float = 0.0) -> float:
+    """`synchrony` of what is heard to begin in a sound that plays during a part of the film.
+
+    Args:
+        samples: (C, N) within [-1, 1].
+        rate: samples a second.
+        begin: seconds of the film at which the sound begins.
+    """
+    return synchrony(cues, begin + onsets(samples, rate), begin, begin + samples.shape[1] / rate)
+
+
+def _curve(
+    moments: Times, strengths: NDArray[np.float64], blur: float, begin: float, end: float
+) -> NDArray[np.float64]:
+    """Bumps at moments, at even times from begin to end."""
+    reach = 4 * blur
+    near = slice(*np.searchsorted(moments, (begin - reach, end + reach)))
+    times = np.arange(begin, end, _STEP)
+    curve = np.zeros(len(times))
+    for moment, strength in zip(moments[near], strengths[near], strict=True):
+        first, last = np.searchsorted(times, (moment - reach, moment + reach))
+        curve[first:last] += strength * np.exp(-0.5 * ((times[first:last] - moment) / blur) ** 2)
+    return curve
