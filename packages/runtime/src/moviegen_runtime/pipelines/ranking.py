@@ -43,6 +43,6 @@ def foreseen(sight: Sight, features: Tensor) -> NDArray[np.float64]:
 
 def foreseen_cues(probable: NDArray[np.float64], frame_rate: float) -> Cues:
     """Cues of what is `foreseen` to begin, at so many latent frames a second."""
-    moments = (np.arange(len(probable)) + 0.5) / frame_rate
-    strengths = np.where(probable < _UNLIKELY, 0.0, probable).astype(np.float64)
+    moments = np.asarray((np.arange(len(probable)) + 0.5) / frame_rate, np.float64)
+    strengths = np.asarray(probable * (probable >= _UNLIKELY), np.float64)
     return Cues(moments, strengths, 1 / frame_rate)
