@@ -18,6 +18,7 @@ PAGES = [
         "autoencoder/tiling.md",
         "sound/codec.md",
         "sound/length.md",
+        "sound/score.md",
         "transformer/kernels.md",
         "transformer/positions.md",
         "transformer/text.md",
