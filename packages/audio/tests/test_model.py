@@ -77,7 +77,7 @@ def context(batch: int = 2) -> AudioContext:
         ("13b", 12_436_148_864, 13e9),
         ("3b", 3_002_641_024, 3e9),
         ("300m", 314_294_400, 0.3e9),
-        ("miniature", 10_067_638, 10e6),
+        ("miniature", 4_886_006, 5e6),
     ],
 )
 def test_presets_have_the_size_in_their_name(name: str, parameters: int, nominal: float) -> None:
