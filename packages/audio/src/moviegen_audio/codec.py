@@ -148,7 +148,7 @@ class AudioCodec(nn.Module):
         return values_BCT * self.latent_std[:, None] + self.latent_mean[:, None]
 
     def set_normalisation(self, mean: Tensor, std: Tensor) -> None:
-        """Set the per-channel statistics (C,) of posterior means over training clips.
+        """Set the per-channel statistics (C,) of latents over training clips.
 
         Raises:
             ValueError: wrong shape, not finite, or a deviation that is not positive.
