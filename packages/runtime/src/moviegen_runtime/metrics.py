@@ -178,7 +178,7 @@ def foretold(latents: Sequence[Tensor]) -> float:
     Raises:
         ValueError: no latent has two frames.
     """
-    rows = [latent.mT.double() for latent in latents if latent.shape[1] > 1]
+    rows = [latent.mT.cpu().double() for latent in latents if latent.shape[1] > 1]
     if not rows:
         raise ValueError("latents must have at least two frames for one to be foretold")
     before_NC, here_NC = (torch.cat([row[part] for row in rows]) for part in (slice(-1), slice(1, None)))

@@ -37,7 +37,7 @@ def rank_by_synchrony(codec: AudioCodec, cues: Cues) -> Score:
 def foreseen(sight: Sight, features: Tensor) -> NDArray[np.float64]:
     """(T,) how probable it is that something begins to sound, by features (T, E) of each latent frame."""
     logits_1T, _ = sight.foresee(sight.watch(features[None]))
-    probable_T: NDArray[np.float64] = logits_1T[0].double().sigmoid().cpu().numpy()
+    probable_T: NDArray[np.float64] = logits_1T[0].cpu().double().sigmoid().numpy()
     return probable_T
 
 
