@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from moviegen_miniature.__main__ import main
 from moviegen_miniature.render import render
+from moviegen_miniature.sound.classes import fit_class_judge
+from moviegen_miniature.sound.events import SOUNDS
 from moviegen_miniature.sound.film import marks, write_sound_clip
+from moviegen_miniature.sound.medley import StageMedleys
 from moviegen_miniature.sound.stage import SoundStage, open_sound_stage
 from moviegen_miniature.sprites import Sprites, save_sprites
 from moviegen_runtime.data.sounds import open_sounds
@@ -78,6 +82,38 @@ def test_the_stage_is_offered_as_sounds(sprites: Sprites, tmp_path: Path) -> Non
         assert (seen.picture.fps, seen.picture.caption) == (clip.fps, clip.caption)
     with pytest.raises(ValueError, match="refuses its options"):
         open_sounds("stage", {"colour": "red"})
+
+
+def test_a_medley_has_every_sound_as_often_and_its_caption_names_them() -> None:
+    medleys = open_sounds("stage-medleys", {"num_clips": 150, "seconds": 4.0, "rate": 16_000})
+    judge = fit_class_judge(200)
+    named, heard_right, heard = [], 0, 0
+    for index in range(len(medleys)):
+        medley = medleys[index]
+        assert medley.samples.shape == (1, 64_000)
+        assert np.abs(medley.samples).max() < 0.9001
+        names = medley.heard.description.split(", ")
+        named += names
+        if index < 30:
+            begins = onsets(medley.samples, medley.rate)
+            heard += len(begins)
+            heard_right += sum(name in names for name in judge.heard(medley.samples, medley.rate, begins))
+    shares = [named.count(sound) / len(named) for sound in SOUNDS]
+    assert max(abs(share - 1 / len(SOUNDS)) for share in shares) < 0.03
+    # What begins softly amid the tail of another is not heard.
+    assert 0.5 < heard / 30 / (len(named) / 150) < 1.1
+    assert heard_right / heard > 0.8
+    np.testing.assert_array_equal(medleys[149].samples, medleys[149].samples)
+    assert (medleys[0].samples != medleys[1].samples).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"seconds": 0.5}, "seconds must be from 1 to 60"), ({"rate": 8_000}, "at least 16000")],
+)
+def test_bad_options_of_medleys_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        StageMedleys(**options)
 
 
 def test_a_film_keeps_the_sound_in_time(sprites: Sprites, tmp_path: Path) -> None:

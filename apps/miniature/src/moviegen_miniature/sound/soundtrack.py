@@ -23,8 +23,8 @@ RATE = 48_000
 BEST, WORST = 9.5, 2.0
 _EFFECT_PEAK = 0.6
 _SOFTEST = 0.5  # of the loudest effect
-_AMBIENCE_LEVEL = 0.012  # root mean square: -38 dB
-_MUSIC_PEAK = 0.18
+AMBIENCE_LEVEL = 0.012  # root mean square: -38 dB
+MUSIC_PEAK = 0.18
 _CEILING = 0.9
 _PAN_POINTS_A_SECOND = 50
 
@@ -72,19 +72,18 @@ def soundtrack(take: Take, *, rate: int = RATE, channels: int = 1) -> NDArray[np
     whole = np.zeros((channels, round(scene.seconds * rate)), np.float32)
     samples = whole.shape[1]
     for channel in range(channels):
-        hiss = 10 ** (-(75 - 4 * (10 - take.quality)) / 20)
-        whole[channel] += _AMBIENCE_LEVEL * ambience(scene.setting, _rng(scene, 0, channel), samples, rate)
+        whole[channel] += AMBIENCE_LEVEL * ambience(scene.setting, _rng(scene, 0, channel), samples, rate)
+        hiss = hiss_of(take.quality)
         whole[channel] += hiss * _rng(scene, 1, channel).standard_normal(samples, dtype=np.float32)
     for place, heard in enumerate(voices(scene)):
         _add_voice(whole, scene, heard, _rng(scene, 2, place), rate)
     for place, event in enumerate(events(scene)):
         if event.kind != "start":  # a voice begins with a call
-            sound = impact(event.sound, _rng(scene, 3, place), rate) * _level(event.strength)
+            sound = impact(event.sound, _rng(scene, 3, place), rate) * level(event.strength)
             _add(whole, sound, event.seconds, rate, _gains(np.array([event.x]), channels))
     if take.music:
-        whole += _MUSIC_PEAK * music(mood_of(scene.lead.motion), _rng(scene, 4, 0), samples, rate)
-    peak = float(np.abs(whole).max(initial=0.0))
-    return whole * np.float32(_CEILING / peak) if peak > _CEILING else whole
+        whole += MUSIC_PEAK * music(mood_of(scene.lead.motion), _rng(scene, 4, 0), samples, rate)
+    return within_range(whole)
 
 
 def _rng(scene: Scene, part: int, place: int) -> np.random.Generator:
@@ -92,8 +91,20 @@ def _rng(scene: Scene, part: int, place: int) -> np.random.Generator:
     return np.random.default_rng([scene.words, 1, part, place])
 
 
-def _level(strength: float) -> float:
+def hiss_of(quality: float) -> float:
+    """Root mean square of the hiss of a recording."""
+    return float(10 ** (-(75 - 4 * (10 - quality)) / 20))
+
+
+def level(strength: float) -> float:
+    """Peak of an effect, by how hard it is, 0 to 1."""
     return _EFFECT_PEAK * (_SOFTEST + (1 - _SOFTEST) * strength)
+
+
+def within_range(whole: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same sound, softer if it would leave the range."""
+    peak = float(np.abs(whole).max(initial=0.0))
+    return whole * np.float32(_CEILING / peak) if peak > _CEILING else whole
 
 
 def _add_voice(
@@ -109,7 +120,7 @@ def _add_voice(
     near = np.interp(along, np.arange(len(points)), (places[:, 2] / 0.6).clip(0.5, 1.0))
     gains = _gains(places[:, 0], len(whole))
     spread = np.stack([np.interp(along, np.arange(len(points)), gain) for gain in gains])
-    _add(whole, sound * near.astype(np.float32) * _level(heard.strength), begin, rate, spread)
+    _add(whole, sound * near.astype(np.float32) * level(heard.strength), begin, rate, spread)
 
 
 def _gains(x: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
