@@ -112,18 +112,19 @@ def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
     """Start a training from weights: the model and its average.
 
     Position tables of a video transformer that are shorter than the recipe's are grown to its lengths, as
-    from one stage of the paper's training to the next; all else must be equal.
+    from one stage of the paper's training to the next. An audio transformer is to see by the recipe's sight,
+    whatever the weights saw by. All else must be equal.
 
     Returns:
-        In words, what was grown; None: nothing.
+        In words, what was changed; None: nothing.
 
     Raises:
         ValueError: there are no weights, or they are of another architecture.
     """
-    weights, grown = _initial_state(module, folder)
+    weights, changes = _initial_state(module, folder)
     for model in (module.model, module.ema.model):
         model.load_state_dict(weights)
-    return grown
+    return changes
 
 
 def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str, Tensor], str | None]:
@@ -141,7 +142,8 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
         case AudioDiTModule():
             model = moviegen_audio.load_dit(folder)
             if model.config == wanted and not _alike(model.sight, module.model.sight):
-                raise ValueError(f"the transformer in {folder} sees by other weights than the recipe's sight")
+                model.sight = module.model.sight
+                return model.state_dict(), "sight replaced by the recipe's"
         case _:
             model = moviegen_dit.from_pretrained(folder)
     if model.config == wanted:

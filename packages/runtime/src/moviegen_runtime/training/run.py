@@ -106,11 +106,11 @@ def _beginning(module: TrainingModule[Any], done: int, init: Path | None) -> tup
         if init is not None:
             text += f"; {init} is not used"
     elif init is not None:
-        grown = load_initial(module, init)
+        changes = load_initial(module, init)
         entry, text = {"from": str(init)}, f"starting from {init} with a fresh optimizer"
-        if grown is not None:
-            entry["grown"] = grown
-            text += f", its {grown}"
+        if changes is not None:
+            entry["changes"] = changes
+            text += f", its {changes}"
     else:
         module.prepare()
         entry, text = {"from": "nothing"}, "starting from nothing"
