@@ -134,18 +134,24 @@ def test_the_work_that_is_counted_for_what_sees_is_its_own() -> None:
     recipe = load_recipe(RECIPES / "sight.yaml", ["validation=null"])
     assert isinstance(recipe, SightRecipe)
     module = SightModule(sight_preset("miniature"), recipe)
-    pictures = torch.zeros(round(sum(4 * fps for fps in FPS_CHOICES)), 64, 64, 3, dtype=torch.uint8)
+    assert recipe.data is not None
+    seconds = recipe.data.options["seconds"]
+    pictures = torch.zeros(round(sum(seconds * fps for fps in FPS_CHOICES)), 64, 64, 3, dtype=torch.uint8)
     nothing = (np.zeros(0),) * 3, (np.zeros((0, 21), np.float32),) * 3
-    films = FilmsWithOnsets(pictures, torch.zeros(3, 100, dtype=torch.int64), *nothing)
+    films = FilmsWithOnsets(pictures, torch.zeros(3, round(25 * seconds), dtype=torch.int64), *nothing)
     with FlopCounterMode(display=False) as counter:
         module.loss(films, 0)[0].backward()
     assert counter.get_total_flops() / 3e9 == pytest.approx(retrain.TRAIN_GFLOP["sight"], rel=0.1)
+    assert muon_gflop(module, recipe) == pytest.approx(retrain.MUON_GFLOP["sight"], rel=0.1)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module.model.encode(torch.zeros(len(pictures), 3, 64, 64))
+        # As long as what is cached.
+        module.model.encode(torch.zeros(round(sum(4 * fps for fps in FPS_CHOICES)), 3, 64, 64))
     assert counter.get_total_flops() / 3e9 == pytest.approx(retrain.ENCODE_GFLOP["sight"], rel=0.1)
 
 
-def muon_gflop(module: CodecModule | AudioDiTModule, recipe: CodecRecipe | AudioDiTRecipe) -> float:
+def muon_gflop(
+    module: CodecModule | SightModule | AudioDiTModule, recipe: CodecRecipe | SightRecipe | AudioDiTRecipe
+) -> float:
     """What the optimizer of a module with gradients adds to a step."""
     optimizer = build_optimizer(module.model, recipe.optimizer, module.is_inner)
     with FlopCounterMode(display=False) as counter:

@@ -23,7 +23,6 @@ from moviegen_runtime.training.sight_module import (
     collate_films,
     seen_to_begin,
     targets,
-    timbre_after,
 )
 
 RATE = 16_000
@@ -110,16 +109,6 @@ def test_a_beginning_is_marked_where_it_is_and_beside() -> None:
     assert told[0, [0, 1, 2, 18, 19]].tolist() == [[1, 2]] * 3 + [[3, 4]] * 2
     assert not found[1].any()
     assert not told[1].any()
-
-
-def test_timbre_is_the_loudness_of_bands_after_an_onset() -> None:
-    """A low tone, a high one, and the same twice as loud."""
-    seconds = np.arange(RATE) / RATE
-    tones = 0.2 * np.sin(np.where(seconds < 0.3, 600, 12_000) * seconds) * np.where(seconds < 0.6, 1, 2)
-    low, high, louder = timbre_after(tones[None].astype(np.float32), RATE, np.array([0.05, 0.35, 0.65]))
-    assert low.argmax() < 8 < high.argmax()
-    assert np.expm1(louder.max()) == pytest.approx(2 * np.expm1(high.max()), rel=0.01)
-    assert timbre_after(np.zeros((1, RATE), np.float32), RATE, np.zeros(0)).shape == (0, 21)
 
 
 def test_what_is_seen_to_begin_is_at_the_peaks() -> None:

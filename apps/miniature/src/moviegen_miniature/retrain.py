@@ -41,11 +41,11 @@ FILMS, SOUNDS = 16_000, 4_000
 # Floating-point operations of one sample, in units of 1e9, as torch's FlopCounterMode counts them: encoding a
 # clip of the stage and its sound, and a training step's share of each model. Muon adds so much to every step,
 # whatever its batch. What the stage draws is drawn meanwhile, by another thread.
-ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 0.5}
-TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 1.72, "audio_dit": 2.45}
+ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 1.61}
+TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 2.52, "audio_dit": 2.45}
 DISCRIMINATOR_GFLOP = 3.1  # of a sound, once the codec's discriminators have come
 DECODER_GFLOP = 3.7  # of a sound, where the codec's decoder alone is trained
-MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "sight": 0.0, "audio_dit": 12.8}
+MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "sight": 1.39, "audio_dit": 12.8}
 _EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.2, "sight": 0.3, "audio_dit": 0.35}
 """Share of a matrix product's speed that each was seen to reach; the codec's convolutions are narrow."""
 

@@ -86,7 +86,7 @@ class SightConfig(ArchConfig):
 
     Args:
         side: rows and columns of the pictures that it reads; a multiple of 2 to the number of levels.
-        channels: of each level; each halves rows and columns.
+        channels: of each level; each halves rows and columns, then looks once more around each place.
         width: of the features of a picture, and of what is seen around a frame of sound.
         frames: frames of sound whose pictures are seen together, so that motion is seen; odd.
         bands: of the timbre of a sound, which it is trained to foresee.

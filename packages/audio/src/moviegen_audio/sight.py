@@ -39,8 +39,17 @@ class Sight(nn.Module):
             )
             for inputs, outputs in pairwise((3, *config.channels))
         )
+        self.finer = nn.ModuleList(
+            nn.Sequential(
+                nn.GroupNorm(_NORM_GROUPS, channels),
+                nn.SiLU(),
+                nn.Conv2d(channels, channels, 3, padding=1),
+            )
+            for channels in config.channels
+        )
         # Pictures come as rows of pixels; in this order CPUs take half as long.
         self.levels.to(memory_format=torch.channels_last)
+        self.finer.to(memory_format=torch.channels_last)
         left = config.side // 2 ** len(config.channels)
         self.out = nn.Linear(config.channels[-1] * left**2, width)  # of all places, for where it is counts
         self.near = nn.Linear(config.frames * width, 2 * width)
@@ -69,8 +78,9 @@ class Sight(nn.Module):
                 f"pictures must be (F, 3, {self.size[0]}, {self.size[1]}), not {tuple(pictures.shape)}"
             )
         x_FCHW = pictures.contiguous(memory_format=torch.channels_last)
-        for level in self.levels:
+        for level, finer in zip(self.levels, self.finer, strict=True):
             x_FCHW = level(x_FCHW)
+            x_FCHW = x_FCHW + finer(x_FCHW)
         features_FE: Tensor = self.out(x_FCHW.flatten(1))
         return features_FE
 

@@ -1,4 +1,4 @@
-"""When it is seen that something may begin to sound, and how well a sound's onsets are in time with that.
+"""When it is seen that something may begin to sound, and how well a sound goes with that.
 
 Ours; the paper re-ranks by models of quality and alignment (section 6.1.3). Cues come from whatever sees: the
 motion in a picture (`motion`), or a network that foresees sounds.
@@ -6,15 +6,18 @@ motion in a picture (`motion`), or a network that foresees sounds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moviegen_runtime.media.onsets import Times, onsets
+from moviegen_runtime.media.onsets import Times, onsets, timbre_after
 
 _STEP = 0.01  # seconds between two values of the curves that are compared
 _BLUR = 0.06  # seconds of standard deviation, or half of what is not known of a cue's moment
+_TIMBRE_WEIGHT = 2.0
+_NEAR = 0.1  # seconds from an onset to the cue that tells its timbre
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,24 @@ class Cues:
         moments: (P,) seconds, in order.
         strengths: (P,) 0 and more.
         apart: seconds between the pictures that were compared: a moment is known to half of that.
+        timbres: (P, M) loudness of bands of what would begin, as `timbre_after` has it; None: it is not seen.
     """
 
     moments: Times
     strengths: NDArray[np.float64]
     apart: float
+    timbres: NDArray[np.float32] | None = None
+
+
+def joined(parts: Sequence[Cues]) -> Cues:
+    """The cues of a film from those of its parts, in order, all of which have timbres."""
+    timbres = [part.timbres for part in parts if part.timbres is not None]
+    return Cues(
+        np.concatenate([part.moments for part in parts]),
+        np.concatenate([part.strengths for part in parts]),
+        parts[0].apart,
+        np.concatenate(timbres),
+    )
 
 
 def synchrony(cues: Cues, onsets: Times, begin: float, end: float) -> float:
@@ -55,15 +71,37 @@ def synchrony(cues: Cues, onsets: Times, begin: float, end: float) -> float:
     return float(seen @ heard) / scale if scale > 0 else 0.0
 
 
-def sound_synchrony(cues: Cues, samples: NDArray[np.float32], rate: int, *, begin: float = 0.0) -> float:
-    """`synchrony` of what is heard to begin in a sound that plays during a part of the film.
+def timbre_error(cues: Cues, onsets: Times, timbres: NDArray[np.float32]) -> float:
+    """How far timbres that are heard are from those that are seen; 0 if none is seen.
+
+    It is the mean squared difference in loudness of bands.
+
+    Args:
+        onsets: seconds since the beginning of the film; those without a cue within 0.1 s do not count.
+        timbres: (N, M) heard after each.
+    """
+    if cues.timbres is None:
+        return 0.0
+    errors = []
+    for onset, heard in zip(onsets, timbres, strict=True):
+        first, last = np.searchsorted(cues.moments, (onset - _NEAR, onset + _NEAR))
+        if first < last:
+            strongest = first + int(cues.strengths[first:last].argmax())
+            errors.append(float(np.square(heard - cues.timbres[strongest]).mean()))
+    return float(np.mean(errors)) if errors else 0.0
+
+
+def fitness(cues: Cues, samples: NDArray[np.float32], rate: int, *, begin: float = 0.0) -> float:
+    """How well a sound goes with a part of the film: its `synchrony`, less twice its `timbre_error`.
 
     Args:
         samples: (C, N) within [-1, 1].
         rate: samples a second.
         begin: seconds of the film at which the sound begins.
     """
-    return synchrony(cues, begin + onsets(samples, rate), begin, begin + samples.shape[1] / rate)
+    heard = onsets(samples, rate)
+    in_time = synchrony(cues, begin + heard, begin, begin + samples.shape[1] / rate)
+    return in_time - _TIMBRE_WEIGHT * timbre_error(cues, begin + heard, timbre_after(samples, rate, heard))
 
 
 def _curve(

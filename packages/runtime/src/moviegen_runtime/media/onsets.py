@@ -1,4 +1,4 @@
-"""When something begins in a sound.
+"""When something begins in a sound, and with what timbre.
 
 The detector is a spectral flux: how much louder bands of the sound become within a few hundredths of a
 second, on a logarithmic scale that has a floor, so that soft textures count for little. It reads no
@@ -23,6 +23,10 @@ _THRESHOLD = 0.3
 _ABOVE_USUAL = 3.0
 _APART = 0.12  # seconds between two onsets
 _AROUND = 0.5
+_TIMBRE_SECONDS = 0.2
+
+TIMBRE_BANDS = 21
+"""M, bands in which a timbre is told: those of 24 that the window resolves."""
 
 
 def onsets(samples: NDArray[np.float32], rate: int) -> Times:
@@ -56,6 +60,14 @@ def novelty(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
     rise = np.sqrt((np.maximum(loud[_LAG:] - loud[:-_LAG], 0) ** 2).mean(1))
     # What is louder than `_LAG` hops ago began in between.
     return np.concatenate([np.zeros(_LAG // 2 + 1), rise, np.zeros(_LAG - _LAG // 2 - 1)])
+
+
+def timbre_after(samples: NDArray[np.float32], rate: int, times: Times) -> NDArray[np.float32]:
+    """(N, M) loudness of bands of a sound (C, samples) in the fifth of a second after each of some times."""
+    loud = np.log1p(bands(samples.mean(0, dtype=np.float64), rate) / FLOOR)
+    first = np.minimum((times / HOP).astype(int), len(loud) - 1)
+    found = [loud[place : place + round(_TIMBRE_SECONDS / HOP)].mean(axis=0) for place in first]
+    return np.asarray(found, dtype=np.float32).reshape(len(times), loud.shape[1])
 
 
 def matched(heard: Times, true: Times, tolerance: float) -> NDArray[np.float64]:

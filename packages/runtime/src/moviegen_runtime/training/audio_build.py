@@ -7,6 +7,7 @@ from moviegen_core import weights_hash
 
 from moviegen_runtime.data.sound_latents import ShardedSounds
 from moviegen_runtime.data.sounds import open_sounds
+from moviegen_runtime.media.onsets import TIMBRE_BANDS
 from moviegen_runtime.training.audio_dit_module import AudioDiTModule, HeardAndSeen, collate_heard
 from moviegen_runtime.training.audio_recipe import (
     AudioDiTRecipe,
@@ -74,9 +75,11 @@ def build_sight(recipe: SightRecipe) -> Training:
     source = open_sounds(recipe.data.source, recipe.data.options)
     config = sight_config(recipe)
     collate = collate_films(source, config)
-    bands = collate([0]).timbre[0].shape[1]  # refuses now what a step would trip over
-    if bands != config.bands:
-        raise ValueError(f"sounds are told in {bands} bands; this architecture has {config.bands}: bands")
+    collate([0])  # refuses now what a step would trip over
+    if config.bands != TIMBRE_BANDS:
+        raise ValueError(
+            f"sounds are told in {TIMBRE_BANDS} bands; this architecture has {config.bands}: bands"
+        )
     return Training(SightModule(config, recipe), len(source), collate)
 
 

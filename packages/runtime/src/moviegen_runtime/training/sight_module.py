@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from moviegen_runtime.data.sounds import SoundSource, open_sounds
-from moviegen_runtime.media.onsets import FLOOR, HOP, Times, bands, matched, onsets
+from moviegen_runtime.media.onsets import Times, matched, onsets, timbre_after
 from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.training.audio_recipe import SightRecipe
 from moviegen_runtime.training.module import TrainingModule
 
 _TOLERANCE = 0.125  # seconds between what is seen to begin and what is heard to
-_TIMBRE_SECONDS = 0.2
 _VALIDATION_BATCH = 16
 
 
@@ -100,7 +99,7 @@ class SightModule(TrainingModule[Sight]):
             self.held_out = open_sounds(recipe.validation.data.source, recipe.validation.data.options)
 
     def is_inner(self, name: str) -> bool:
-        return name.startswith(("levels.", "near.", "around.")) and not name.startswith("levels.0.")
+        return name.startswith(("levels.", "finer.", "near.", "around.")) and not name.startswith("levels.0.")
 
     def loss(self, batch: FilmsWithOnsets, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         del step
@@ -155,14 +154,6 @@ class SightModule(TrainingModule[Sight]):
     def export(self, folder: Path) -> None:
         """Write the averaged weights in float16."""
         save_sight(self.ema.model, folder, dtype=torch.float16)
-
-
-def timbre_after(samples: NDArray[np.float32], rate: int, times: Times) -> NDArray[np.float32]:
-    """(N, M) loudness of bands of a sound (C, samples) in the fifth of a second after each of some times."""
-    loud = np.log1p(bands(samples.mean(0, dtype=np.float64), rate) / FLOOR)
-    first = np.minimum((times / HOP).astype(int), len(loud) - 1)
-    found = [loud[place : place + round(_TIMBRE_SECONDS / HOP)].mean(axis=0) for place in first]
-    return np.asarray(found, dtype=np.float32).reshape(len(times), loud.shape[1])
 
 
 def targets(batch: FilmsWithOnsets, frame_rate: float, frames: int) -> tuple[Tensor, Tensor]:
