@@ -76,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "mlp_width": 32,
                     "video_width": 8,
                     "latent_channels": 4,
-                    "sight": SightConfig(side=64, channels=(4, 4), width=8, frames=3, bands=2),
+                    "sight": SightConfig(side=64, channels=(4, 4), width=8, frames=3, bands=21),
                 }
             )
         )
@@ -231,7 +231,7 @@ def test_the_true_soundtrack_ranks_first(name: str, sprites: Sprites, request: p
     assert above.measured.value > first.measured.value > 50
 
 
-def test_the_draw_that_is_most_in_time_is_kept(
+def test_the_draw_that_fits_best_is_kept(
     sound_cast: SoundCast, sprites: Sprites, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     takes = SoundPlan(2, 2.0).takes_with_events()
@@ -244,7 +244,7 @@ def test_the_draw_that_is_most_in_time_is_kept(
         seen.append(float(len(seen) % 3 == 0))  # the first draw of each
         return seen[-1]
 
-    monkeypatch.setattr(trials, "sound_synchrony", liked)
+    monkeypatch.setattr(trials, "fitness", liked)
     best = list(made(sound_cast, 2, 2.0, replace(ONE_STEP, candidates=3), silent, film=film))
     one = list(made(sound_cast, 2, 2.0, ONE_STEP, silent, film=film))
     assert len(seen) == 6

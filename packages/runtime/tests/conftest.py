@@ -120,7 +120,7 @@ def tiny_sound_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
                 mlp_width=32,
                 text_encoder=moviegen_dit.TextEncoderSpec(name="minilm", width=384),
                 video_width=12,
-                sight=moviegen_audio.SightConfig(side=16, channels=(4, 8), width=12, frames=3, bands=2),
+                sight=moviegen_audio.SightConfig(side=16, channels=(4, 8), width=12, frames=3, bands=21),
                 latent_channels=4,
             )
         )

@@ -122,7 +122,7 @@ def test_the_draw_that_ranks_best_is_heard_and_one_draw_is_not_ranked(
             return sign * ranked[-1]
 
         ranked.clear()
-        monkeypatch.setattr(ranking, "sound_synchrony", liked)
+        monkeypatch.setattr(ranking, "fitness", liked)
         main(["score", film, "-o", "out.mp4", "--candidates", str(candidates), *model])
         assert len(ranked) == (candidates if candidates > 1 else 0)
         return Path("out.mp4").read_bytes()

@@ -21,7 +21,7 @@ from moviegen_audio import (
 from moviegen_core import AudioClip, AudioLatent
 from moviegen_runtime.media.cues import Cues, synchrony
 from moviegen_runtime.media.motion import motion_changes
-from moviegen_runtime.pipelines.ranking import rank_by_synchrony
+from moviegen_runtime.pipelines.ranking import rank_by_cues
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -137,7 +137,7 @@ def test_of_several_draws_the_one_that_clicks_at_the_flash_is_kept(monkeypatch: 
         return AudioClip(samples, latent.sample_rate)
 
     monkeypatch.setattr(codec, "decode", clicking)
-    rank = rank_by_synchrony(codec, changes)
+    rank = rank_by_cues(codec, changes)
     whole = Segment(slice(0, 100), slice(0, 100))
     moments = [0.4, 1.5, 2.6]
 

@@ -324,7 +324,7 @@ def test_what_is_foreseen_of_a_film_does_not_depend_on_the_parts_it_is_watched_i
     sound_cast: SoundCast, make: Make, make_film: MakeFilm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = sound_cast.dit.config.model_copy(
-        update={"sight": SightConfig(side=16, channels=(4, 8), width=12, frames=5, bands=2)}
+        update={"sight": SightConfig(side=16, channels=(4, 8), width=12, frames=5, bands=21)}
     )
     torch.manual_seed(0)
     dit = AudioDiT(config).eval()
@@ -343,8 +343,11 @@ def test_what_is_foreseen_of_a_film_does_not_depend_on_the_parts_it_is_watched_i
         composing = Composing(search=Search(candidates=2), rank=noted, sampler=QUICK.sampler)
         make(source, cast=cast, composing=composing)
     whole, parts = given
+    np.testing.assert_allclose(parts.moments, whole.moments)
     np.testing.assert_allclose(parts.strengths, whole.strengths, atol=1e-6)
-    np.testing.assert_allclose(whole.moments, (np.arange(50) + 0.5) / 25)
+    np.testing.assert_allclose(parts.timbres, whole.timbres, atol=1e-5)
+    assert 20 < len(whole.moments) <= 50
+    assert set(np.round(whole.moments * 25 - 0.5, 6)) <= set(range(50))
     assert whole.strengths.std() > 1e-3
 
 

@@ -167,7 +167,7 @@ class ScoreSettings(BaseModel):
         method: the solver; midpoint in the paper.
         segment: seconds of sound that the model sees at once, at most.
         context: seconds of sound that is there already and that the next segment is shown.
-        candidates: draws of each segment, of which the one that is most in time with the picture is kept; 8
+        candidates: draws of each segment, of which the one that goes best with the picture is kept; 8
             in the paper, which ranks by other scores.
         loudness: of the whole in LUFS; ours.
     """

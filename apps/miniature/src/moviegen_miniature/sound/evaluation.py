@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 from moviegen_audio import AudioCodec
 from moviegen_runtime import Cast
-from moviegen_runtime.media.cues import Cues, synchrony
+from moviegen_runtime.media.cues import Cues, fitness
 from moviegen_runtime.media.onsets import onsets
 from moviegen_runtime.pipelines.score import SoundCast
 
@@ -132,18 +132,18 @@ class SoundEvaluation:
         """Ranking by what is seen, on true films: the true soundtrack beside those of other clips."""
         takes = self.plan.takes_with_events()
         film = films(takes, sprites)
-        heard = [onsets(soundtrack(take, rate=SMALLEST_RATE), SMALLEST_RATE) for take in takes]
+        sounds = [soundtrack(take, rate=SMALLEST_RATE) for take in takes]
         rounds = [others(len(takes), seed=seed) for seed in range(_RIVALS)]
         above = []
         for place in range(len(takes)):
             seen = cues(cast, film(place))
 
             def scored(other: int, seen: Cues = seen) -> float:
-                return synchrony(seen, heard[other], 0.0, self.plan.seconds)
+                return fitness(seen, sounds[other], SMALLEST_RATE)
 
             above.append([scored(place) > scored(order[place]) for order in rounds])
         self.say(f"{len(takes)} true soundtracks ranked")
-        name = "ranking by synchrony, true soundtracks"
+        name = "ranking, true soundtracks"
         shares = [100 * sum(each) / len(each) for each in above]
         self.goals += [
             Goal(f"{name}: above another clip's", mean_interval(shares), 75, unit=" %"),

@@ -21,10 +21,10 @@ from moviegen_audio import (
 )
 from moviegen_core import AudioClip, AudioLatent
 from moviegen_dit import Method
-from moviegen_runtime.media.cues import Cues, sound_synchrony
+from moviegen_runtime.media.cues import Cues, fitness
 from moviegen_runtime.media.motion import motion_changes
 from moviegen_runtime.metrics import Frames, si_sdr
-from moviegen_runtime.pipelines.ranking import foreseen, foreseen_cues
+from moviegen_runtime.pipelines.ranking import foreseen_cues
 from moviegen_runtime.pipelines.score import SoundCast
 from numpy.typing import NDArray
 
@@ -56,7 +56,7 @@ class SoundSampling:
         guidance: its scale.
         method: solver; all but Euler's ask the transformer twice a step.
         seed: trial 0, 1, 2 ...; each gives every clip noise of its own.
-        candidates: draws of each sound that has a film; the one that is most in time with it is kept.
+        candidates: draws of each sound that has a film; the one that goes best with it is kept.
         batch: draws that go through the transformer together, or those of one sound if these are more.
     """
 
@@ -124,7 +124,7 @@ def made(
         if shown is None or draws == 1:
             yield from drawn[:, 0]
         else:
-            yield from (_most_in_time(each, scene, cast) for each, scene in zip(drawn, shown, strict=True))
+            yield from (_fittest(each, scene, cast) for each, scene in zip(drawn, shown, strict=True))
         say(f"{places.stop} of {count} sounds made")
 
 
@@ -135,7 +135,7 @@ def cues(cast: SoundCast, film: Film) -> Cues:
         return motion_changes((place / film.fps, frame) for place, frame in enumerate(film.frames))
     rate = cast.dit.config.frame_rate
     frames = max(1, round(len(film.frames) / film.fps * rate))
-    return foreseen_cues(foreseen(cast.dit.sight, _seen(cast, [film], frames, rate).values[0]), rate)
+    return foreseen_cues(cast.dit.sight, _seen(cast, [film], frames, rate).values[0], rate)
 
 
 def codec_fidelity(codec: AudioCodec, takes: Sequence[Take], say: Callable[[str], None]) -> SoundFidelity:
@@ -190,10 +190,10 @@ def _drawn(
     return clip.samples.reshape(len(places), draws, 1, samples).numpy()
 
 
-def _most_in_time(drawn: NDArray[np.float32], film: Film, cast: SoundCast) -> Sound:
-    """Of sounds (draws, 1, N), the one whose onsets agree best with what is seen; of equals the first."""
+def _fittest(drawn: NDArray[np.float32], film: Film, cast: SoundCast) -> Sound:
+    """Of sounds (draws, 1, N), the one that goes best with what is seen; of equals the first."""
     seen = cues(cast, film)
-    scores = [sound_synchrony(seen, sound, cast.codec.sample_rate) for sound in drawn]
+    scores = [fitness(seen, sound, cast.codec.sample_rate) for sound in drawn]
     return np.asarray(drawn[int(np.argmax(scores))])
 
 

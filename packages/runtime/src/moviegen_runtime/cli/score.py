@@ -74,7 +74,7 @@ class Score:
     """Sound of the part before that each part is shown; less than half of --segment."""
 
     candidates: Annotated[int | None, open_option("N")] = None
-    """Draws of each part, from 1 to 64; the one that is most in time with the picture is kept."""
+    """Draws of each part, from 1 to 64; the one that goes best with the picture is kept."""
 
     loudness: Annotated[float | None, open_option("LUFS")] = None
     """How loud the whole is, from -70 to 0; it stays softer where peaks would clip."""

@@ -14,7 +14,8 @@ from moviegen_core import AudioClip
 from numpy.typing import NDArray
 from torch import Tensor
 
-from moviegen_runtime.media.cues import Cues, sound_synchrony
+from moviegen_runtime.media.cues import Cues, fitness
+from moviegen_runtime.media.onsets import TIMBRE_BANDS
 
 Rank = Callable[[AudioCodec, Cues], Score]
 """Makes the score of a film's draws from the codec of their latents and the cues of the film's picture."""
@@ -22,27 +23,40 @@ Rank = Callable[[AudioCodec, Cues], Score]
 _UNLIKELY = 0.1  # beginnings that are less probable are no cues
 
 
-def rank_by_synchrony(codec: AudioCodec, cues: Cues) -> Score:
-    """How well draws are in time with what is seen; it takes no truth about the film."""
+def rank_by_cues(codec: AudioCodec, cues: Cues) -> Score:
+    """How well draws go with what is seen (`fitness`); it takes no truth about the film."""
 
     def measure(clip: AudioClip, segment: Segment) -> float:
         samples = clip.samples[0].to("cpu").float().numpy()
         begin = segment.seen.start * codec.hop / codec.sample_rate
-        return sound_synchrony(cues, samples, clip.sample_rate, begin=begin)
+        return fitness(cues, samples, clip.sample_rate, begin=begin)
 
     return score_sound(codec, measure)
 
 
 @torch.no_grad()
-def foreseen(sight: Sight, features: Tensor) -> NDArray[np.float64]:
-    """(T,) how probable it is that something begins to sound, by features (T, E) of each latent frame."""
-    logits_1T, _ = sight.foresee(sight.watch(features[None]))
-    probable_T: NDArray[np.float64] = logits_1T[0].cpu().double().sigmoid().numpy()
-    return probable_T
+def foreseen_cues(
+    sight: Sight, features: Tensor, frame_rate: float, *, first: int = 0, inner: slice = slice(None)
+) -> Cues:
+    """What is foreseen to begin, where that is likely at all, with its timbre.
 
+    Args:
+        features: (T, E) of each latent frame.
+        frame_rate: latent frames a second.
+        first: which frame of the film is the first that counts.
+        inner: those that count; what is seen around them counts for them.
 
-def foreseen_cues(probable: NDArray[np.float64], frame_rate: float) -> Cues:
-    """Cues of what is `foreseen` to begin, at so many latent frames a second."""
-    moments = np.asarray((np.arange(len(probable)) + 0.5) / frame_rate, np.float64)
-    strengths = np.asarray(probable * (probable >= _UNLIKELY), np.float64)
-    return Cues(moments, strengths, 1 / frame_rate)
+    Raises:
+        ValueError: it tells timbres in other bands than those that are heard.
+    """
+    if sight.config.bands != TIMBRE_BANDS:
+        raise ValueError(
+            f"what sees tells timbres in {sight.config.bands} bands, not in the {TIMBRE_BANDS} that are "
+            "heard, so draws cannot be ranked by it: ask for one"
+        )
+    logits_1T, bands_1TM = sight.foresee(sight.watch(features[None]))
+    probable_T: NDArray[np.float64] = logits_1T[0, inner].cpu().double().sigmoid().numpy()
+    likely = probable_T >= _UNLIKELY
+    moments = np.asarray((first + np.flatnonzero(likely) + 0.5) / frame_rate, np.float64)
+    timbres: NDArray[np.float32] = bands_1TM[0, inner].cpu().float().numpy()
+    return Cues(moments, probable_T[likely], 1 / frame_rate, timbres[likely])

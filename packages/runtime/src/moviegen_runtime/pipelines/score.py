@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from moviegen_runtime.media.cues import Cues
+from moviegen_runtime.media.cues import Cues, joined
 from moviegen_runtime.media.film import FilmFormat, open_film
 from moviegen_runtime.media.film_copying import can_copy, copy_film
 from moviegen_runtime.media.film_sound import SampledSound
@@ -50,7 +50,7 @@ from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.media.seeing import seen
 from moviegen_runtime.media.sound import RATE, Samples, StoredSound, resampled, stored
 from moviegen_runtime.media.sound_picture import film_picture
-from moviegen_runtime.pipelines.ranking import Rank, foreseen, foreseen_cues, rank_by_synchrony
+from moviegen_runtime.pipelines.ranking import Rank, foreseen_cues, rank_by_cues
 from moviegen_runtime.results import Progress, ProgressCallback, Scored
 
 _PICTURES_AT_ONCE = 32
@@ -89,7 +89,7 @@ class Composing:
 
     segmenting: Segmenting = field(default_factory=Segmenting)
     search: Search = field(default_factory=Search)
-    rank: Rank = rank_by_synchrony
+    rank: Rank = rank_by_cues
     sampler: Sampler = sample
 
     @property
@@ -294,7 +294,7 @@ def _read(cast: SoundCast, caption: str) -> TextContext:
 
 
 def _cues(cast: SoundCast, watched: _Watched) -> Cues:
-    """When something is seen that may begin to sound, in memory of two numbers a latent frame."""
+    """When something is seen that may begin to sound; it holds numbers of those moments alone."""
     if cast.dit.sight is None:
         assert watched.motion is not None
         return watched.motion
@@ -302,8 +302,9 @@ def _cues(cast: SoundCast, watched: _Watched) -> Cues:
     for start in range(0, watched.moments, _MOMENTS_AT_ONCE):
         stop = min(start + _MOMENTS_AT_ONCE, watched.moments)
         values, inner = _around(cast, watched, slice(start, stop))
-        parts.append(foreseen(cast.dit.sight, values)[inner])
-    return foreseen_cues(np.concatenate(parts), cast.dit.config.frame_rate)
+        rate = cast.dit.config.frame_rate
+        parts.append(foreseen_cues(cast.dit.sight, values, rate, first=start, inner=inner))
+    return joined(parts)
 
 
 def _around(cast: SoundCast, watched: _Watched, frames: slice) -> tuple[Tensor, slice]:
