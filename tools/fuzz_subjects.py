@@ -195,7 +195,7 @@ def make_scored(folder: Path) -> None:
         mlp_width=32,
         text_encoder=TextEncoderSpec(name="none", width=8),
         video_width=12,
-        sight=SightConfig(side=16, channels=(4, 4), width=12, frames=3, bands=2),
+        sight=SightConfig(side=16, channels=(4, 4), width=12, frames=3, bands=21),
         latent_channels=codec.latent_channels,
     )
     save_codec(AudioCodec(codec), folder / "audio" / "codec")

@@ -85,11 +85,15 @@ def test_of_sounds_in_time_the_one_of_the_foreseen_timbre_ranks_first() -> None:
     assert timbre_error(cues, heard, timbres) == 0
     assert timbre_error(cues, heard + 0.5, timbres + 1) == 0  # no cue is near
     assert timbre_error(cues, heard, timbres + 1) == pytest.approx(1)
+    assert timbre_error(Cues(heard, np.ones(2), 1 / RATE), heard, timbres) == 0
     blind = Cues(cues.moments, cues.strengths, cues.apart)
     scores = [fitness(cues, sound, SOUND_RATE) for sound in (right, half, wrong)]
     in_time = [fitness(blind, sound, SOUND_RATE) for sound in (right, half, wrong)]
     assert scores[0] == pytest.approx(in_time[0], abs=1e-9)
     assert scores[0] > scores[1] + 0.05 > scores[2] + 0.1
+    silence = np.zeros_like(right)
+    assert fitness(cues, silence, SOUND_RATE) == 0 < scores[2]
+    assert fitness(cues, beeps(0, 0, 4_000), SOUND_RATE) < 0  # at another time
     assert in_time == pytest.approx([in_time[0]] * 3, abs=0.05)
     # The film's own time begins where the sound does.
     later = Cues(cues.moments + 10, cues.strengths, cues.apart, timbres)
@@ -101,12 +105,6 @@ def test_the_strongest_cue_near_an_onset_tells_its_timbre() -> None:
     cues = Cues(np.array([0.95, 1.0, 1.05]), np.array([0.3, 0.2, 0.9]), 1 / RATE, timbres)
     assert timbre_error(cues, np.array([1.0]), timbres[2:]) == 0
     assert timbre_error(cues, np.array([0.92]), timbres[:1]) == 0  # the third is too far
-
-
-def test_what_sees_in_other_bands_cannot_rank() -> None:
-    made = Sight(SightConfig(side=16, channels=(4, 8), width=3, frames=3, bands=2))
-    with pytest.raises(ValueError, match="in 2 bands, not in the 21 that are heard"):
-        foreseen_cues(made, features(), RATE)
 
 
 def test_timbre_is_the_loudness_of_bands_after_an_onset() -> None:

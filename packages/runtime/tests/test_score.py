@@ -573,3 +573,12 @@ def test_a_published_clip_can_be_what_sees(
         assert make(source, cast=replace(sound_cast, sight=sight)).frames == 12
         sounds.append(heard(tmp_path / "out.mp4"))
     assert not np.array_equal(*sounds)
+
+
+def test_what_tells_timbres_in_other_bands_than_are_heard_is_refused(sound_cast: SoundCast) -> None:
+    sight = SightConfig(side=16, channels=(4, 8), width=12, frames=5, bands=2)
+    dit = AudioDiT(sound_cast.dit.config.model_copy(update={"sight": sight}))
+    with pytest.raises(
+        ValueError, match="timbres are heard in 21 bands; what sees for this transformer tells 2"
+    ):
+        replace(sound_cast, dit=dit)

@@ -267,7 +267,7 @@ def sight_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-TINY_SIGHT = {"side": 8, "channels": [4, 4], "width": 4, "frames": 3, "bands": 15}
+TINY_SIGHT = {"side": 8, "channels": [4, 4], "width": 4, "frames": 3, "bands": 21}
 TINY_AUDIO_DIT = {
     "width": 16,
     "layers": 1,
@@ -592,7 +592,7 @@ def test_position_tables_grow_from_the_stage_before(
     capsys.readouterr()
     run(dit_recipe, tmp_path / "second", larger, *frozen, init=weights)
     assert "position tables grown from" in capsys.readouterr().err
-    assert "grown" in log_lines(tmp_path / "second")[0]
+    assert "grown" in log_lines(tmp_path / "second")[0]["changes"]
     grown = moviegen_dit.from_pretrained(tmp_path / "second" / "weights")
     expected = moviegen_dit.grow_positions(small.state_dict(), grown.config.positions)
     assert grown.config.positions == (frames, 2 * rows, 3 * columns)

@@ -141,7 +141,8 @@ class SoundEvaluation:
             def scored(other: int, seen: Cues = seen) -> float:
                 return fitness(seen, sounds[other], SMALLEST_RATE)
 
-            above.append([scored(place) > scored(order[place]) for order in rounds])
+            true = scored(place)
+            above.append([true > scored(order[place]) for order in rounds])
         self.say(f"{len(takes)} true soundtracks ranked")
         name = "ranking, true soundtracks"
         shares = [100 * sum(each) / len(each) for each in above]

@@ -41,7 +41,7 @@ class SoundJudge:
     method: Literal["euler", "midpoint", "heun"] | None = None
     """Solver; all but the first ask the transformer twice a step. The cast's default if not given."""
     candidates: int | None = None
-    """Draws of each sound that has a film; the one that is most in time with it is kept. The cast's default
+    """Draws of each sound that has a film; the one that goes best with it is kept. The cast's default
     if not given."""
     batch: int = 10
     """Draws that go through the transformer together."""

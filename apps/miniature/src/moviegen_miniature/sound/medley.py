@@ -41,7 +41,7 @@ class StageMedleys:
 
     Over the ambience of a set, and a hiss, effects begin 0.3 to 1 s apart; each is any of `SOUNDS` as often
     as another, soft or loud. Voices last 0.3 to 1.5 s, and a fifth of them begins without a call. There is
-    music in 15 %. Medley i is always the same one. Its caption names the sounds in order.
+    music in 15 %. Medley i is always the same one. Its caption names the sounds in order, and the mood.
 
     Args:
         num_clips: length of the source.
@@ -72,12 +72,13 @@ class StageMedleys:
         rng = np.random.default_rng([self.seed, place_of(index, self.num_clips), 3])
         quality, has_music = rng.uniform(WORST, BEST), bool(rng.random() < _MUSIC_SHARE)
         samples, rate = self.samples, self.rate
+        mood = mood_of(_any(rng, MOTIONS))
         whole = AMBIENCE_LEVEL * ambience(_any(rng, SETTINGS), rng, samples, rate)
         whole += hiss_of(quality) * rng.standard_normal(samples, dtype=np.float32)
         if has_music:
-            whole += MUSIC_PEAK * music(mood_of(_any(rng, MOTIONS)), rng, samples, rate)
+            whole += MUSIC_PEAK * music(mood, rng, samples, rate)
         heard = []
-        moment = rng.uniform(0, _LONGEST_GAP)
+        moment = rng.uniform(0, min(_LONGEST_GAP, samples / rate / 2))
         while (first := round(moment * rate)) < samples:
             heard.append(_any(rng, SOUNDS))
             sound = level(rng.random()) * _effect(heard[-1], rng, rate)
@@ -89,6 +90,7 @@ class StageMedleys:
             vocals=False,
             music=float(has_music),
             description=", ".join(heard),
+            music_description=mood.words[0] if has_music else "",
         )
         return CaptionedSound(within_range(whole[None].astype(np.float32)), rate, caption)
 

@@ -28,7 +28,7 @@ class SoundSamplingStudy:
     guidances: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0)
     """Scales of the guidance, each with the usual steps, solver and number of draws."""
     candidates: tuple[int, ...] = (1, 4)
-    """Numbers of draws, of which the one most in time is kept, likewise."""
+    """Numbers of draws, of which the one that goes best with the film is kept, likewise."""
     usual_steps: int = 16
     """Steps where something else is varied."""
     usual_method: Solver = "euler"

@@ -6,6 +6,7 @@ motion in a picture (`motion`), or a network that foresees sounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from moviegen_runtime.media.onsets import Times, onsets, timbre_after
 
 _STEP = 0.01  # seconds between two values of the curves that are compared
 _BLUR = 0.06  # seconds of standard deviation, or half of what is not known of a cue's moment
-_TIMBRE_WEIGHT = 2.0
+_TIMBRE_WEIGHT = 3.0
 _NEAR = 0.1  # seconds from an onset to the cue that tells its timbre
 
 
@@ -38,13 +39,13 @@ class Cues:
 
 
 def joined(parts: Sequence[Cues]) -> Cues:
-    """The cues of a film from those of its parts, in order, all of which have timbres."""
+    """The cues of a film from those of its parts, in order; all or none of them have timbres."""
     timbres = [part.timbres for part in parts if part.timbres is not None]
     return Cues(
         np.concatenate([part.moments for part in parts]),
         np.concatenate([part.strengths for part in parts]),
         parts[0].apart,
-        np.concatenate(timbres),
+        np.concatenate(timbres) if timbres else None,
     )
 
 
@@ -72,9 +73,9 @@ def synchrony(cues: Cues, onsets: Times, begin: float, end: float) -> float:
 
 
 def timbre_error(cues: Cues, onsets: Times, timbres: NDArray[np.float32]) -> float:
-    """How far timbres that are heard are from those that are seen; 0 if none is seen.
+    """How far timbres that are heard are from those that are seen: the mean squared difference of bands.
 
-    It is the mean squared difference in loudness of bands.
+    0 where none is seen.
 
     Args:
         onsets: seconds since the beginning of the film; those without a cue within 0.1 s do not count.
@@ -92,7 +93,10 @@ def timbre_error(cues: Cues, onsets: Times, timbres: NDArray[np.float32]) -> flo
 
 
 def fitness(cues: Cues, samples: NDArray[np.float32], rate: int, *, begin: float = 0.0) -> float:
-    """How well a sound goes with a part of the film: its `synchrony`, less twice its `timbre_error`.
+    """How well a sound goes with a part of the film, from -1 to 1.
+
+    It is the sound's `synchrony`, and where timbres are seen, exp(-3 `timbre_error`) of it: what is in time
+    at all stays above silence.
 
     Args:
         samples: (C, N) within [-1, 1].
@@ -101,7 +105,10 @@ def fitness(cues: Cues, samples: NDArray[np.float32], rate: int, *, begin: float
     """
     heard = onsets(samples, rate)
     in_time = synchrony(cues, begin + heard, begin, begin + samples.shape[1] / rate)
-    return in_time - _TIMBRE_WEIGHT * timbre_error(cues, begin + heard, timbre_after(samples, rate, heard))
+    if cues.timbres is None or in_time <= 0:
+        return in_time
+    error = timbre_error(cues, begin + heard, timbre_after(samples, rate, heard))
+    return in_time * math.exp(-_TIMBRE_WEIGHT * error)
 
 
 def _curve(

@@ -65,7 +65,7 @@ def novelty(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
 def timbre_after(samples: NDArray[np.float32], rate: int, times: Times) -> NDArray[np.float32]:
     """(N, M) loudness of bands of a sound (C, samples) in the fifth of a second after each of some times."""
     loud = np.log1p(bands(samples.mean(0, dtype=np.float64), rate) / FLOOR)
-    first = np.minimum((times / HOP).astype(int), len(loud) - 1)
+    first = np.minimum(np.rint(times / HOP).astype(int), len(loud) - 1)
     found = [loud[place : place + round(_TIMBRE_SECONDS / HOP)].mean(axis=0) for place in first]
     return np.asarray(found, dtype=np.float32).reshape(len(times), loud.shape[1])
 
@@ -89,7 +89,10 @@ def matched(heard: Times, true: Times, tolerance: float) -> NDArray[np.float64]:
 
 
 def bands(sound: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
-    """Amplitude in each band, a window around each hop: (frames, bands)."""
+    """Amplitude in each band, a window around each hop: (frames, `TIMBRE_BANDS`).
+
+    0 in bands that lie above half the rate.
+    """
     window = round(_WINDOW * rate)
     frames = int(len(sound) / rate / HOP) + 1
     padded = np.pad(sound, (window // 2, window))
@@ -97,7 +100,12 @@ def bands(sound: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     taper = np.hanning(window)
     spectrum = np.abs(np.fft.rfft(padded[first[:, None] + np.arange(window)] * taper)) / taper.sum() * 2
     edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1)
-    hertz = np.fft.rfftfreq(window, 1 / rate)
-    inside = (hertz >= edges[:-1, None]) & (hertz < edges[1:, None])
-    held = inside[inside.any(1)]  # the lowest bands are narrower than the window resolves
-    return np.asarray(np.sqrt(spectrum**2 @ held.T.astype(np.float64)))
+    held = _inside(np.arange(spectrum.shape[1]) * (rate / window), edges)
+    # The lowest bands are narrower than the window resolves, at any rate.
+    resolved = _inside(np.arange(0, _HIGHEST, 1 / _WINDOW), edges).any(1)
+    return np.asarray(np.sqrt(spectrum**2 @ held[resolved].T.astype(np.float64)))
+
+
+def _inside(hertz: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which frequencies lie in which band: (bands, frequencies)."""
+    return (hertz >= edges[:-1, None]) & (hertz < edges[1:, None])

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from moviegen_runtime.media.cues import Cues, fitness
-from moviegen_runtime.media.onsets import TIMBRE_BANDS
 
 Rank = Callable[[AudioCodec, Cues], Score]
 """Makes the score of a film's draws from the codec of their latents and the cues of the film's picture."""
@@ -45,15 +44,7 @@ def foreseen_cues(
         frame_rate: latent frames a second.
         first: which frame of the film is the first that counts.
         inner: those that count; what is seen around them counts for them.
-
-    Raises:
-        ValueError: it tells timbres in other bands than those that are heard.
     """
-    if sight.config.bands != TIMBRE_BANDS:
-        raise ValueError(
-            f"what sees tells timbres in {sight.config.bands} bands, not in the {TIMBRE_BANDS} that are "
-            "heard, so draws cannot be ranked by it: ask for one"
-        )
     logits_1T, bands_1TM = sight.foresee(sight.watch(features[None]))
     probable_T: NDArray[np.float64] = logits_1T[0, inner].cpu().double().sigmoid().numpy()
     likely = probable_T >= _UNLIKELY

@@ -46,6 +46,7 @@ from moviegen_runtime.media.film_sound import SampledSound
 from moviegen_runtime.media.film_writing import create_film
 from moviegen_runtime.media.loudness import TARGET, Loudness, gain, measured
 from moviegen_runtime.media.motion import MotionNotes
+from moviegen_runtime.media.onsets import TIMBRE_BANDS
 from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.media.seeing import seen
 from moviegen_runtime.media.sound import RATE, Samples, StoredSound, resampled, stored
@@ -122,6 +123,11 @@ class SoundCast:
         ):
             if made != taken:
                 raise ValueError(f"{what}: {made} here, {taken} for the transformer; they must agree")
+        if config.sight is not None and config.sight.bands != TIMBRE_BANDS:
+            raise ValueError(
+                f"timbres are heard in {TIMBRE_BANDS} bands; what sees for this transformer tells "
+                f"{config.sight.bands}"
+            )
 
 
 def score(

@@ -75,11 +75,11 @@ def build_sight(recipe: SightRecipe) -> Training:
     source = open_sounds(recipe.data.source, recipe.data.options)
     config = sight_config(recipe)
     collate = collate_films(source, config)
-    collate([0])  # refuses now what a step would trip over
     if config.bands != TIMBRE_BANDS:
         raise ValueError(
             f"sounds are told in {TIMBRE_BANDS} bands; this architecture has {config.bands}: bands"
         )
+    collate([0])  # refuses now what a step would trip over
     return Training(SightModule(config, recipe), len(source), collate)
 
 
