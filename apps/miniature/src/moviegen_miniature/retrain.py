@@ -35,7 +35,7 @@ LEGS = {
 """The recipes of each model, in order: each begins with the weights that the one before it ended with."""
 LATENTS = 30_000
 """Clips of the stage that the video transformer is trained on."""
-FILMS, SOUNDS = 16_000, 4_000
+FILMS, SOUNDS = 11_000, 1_000
 """Films of the stage, and sounds without pictures, that the audio transformer is trained on."""
 
 # Floating-point operations of one sample, in units of 1e9, as torch's FlopCounterMode counts them: encoding a
