@@ -10,7 +10,8 @@ of a moment is the mean change of the decimal logarithm of mel bands, up or down
 bands count from 60 dB below the loudest one on. A moment is at a border when it is a latent frame from it or
 less; the ratio is that of the mean flux there to the mean flux elsewhere, over all sounds, with the 95 %
 interval by drawing borders anew. Where sounds of one window are looked at, the borders are those of the
-windows that the others have.
+windows that the others have. Windows, segments and steps are, by default, those that the miniature's films are
+scored with.
 
 Memory: what a process held at most while it made a sound and took it piece by piece, above what it held with
 the model in it (Linux). Values of random weights are worth nothing, but they take as much memory.
@@ -255,9 +256,9 @@ def main() -> None:
     parser.add_argument("--prompts", nargs="+", default=PROMPTS)
     parser.add_argument("--seeds", type=int, default=2, help="sounds of each prompt")
     parser.add_argument("--seconds", type=float, default=120.0)
-    parser.add_argument("--window", type=float, default=20.0, help="seconds of a window or segment")
-    parser.add_argument("--overlap", type=float, default=10.0, help="seconds that two windows share")
-    parser.add_argument("--context", type=float, default=5.0, help="seconds that a segment is given")
+    parser.add_argument("--window", type=float, default=4.0, help="seconds of a window or segment")
+    parser.add_argument("--overlap", type=float, default=2.0, help="seconds that two windows share")
+    parser.add_argument("--context", type=float, default=1.0, help="seconds that a segment is given")
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

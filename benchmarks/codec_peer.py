@@ -276,17 +276,19 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    config, figures = codec_preset("miniature"), []
-    for seed in given.seeds:
+    config = codec_preset("miniature")
+    figures: list[Figures] = []
+    for done, seed in enumerate(given.seeds, 1):
         recipe = short(given.steps, seed)
         figures += trained(recipe, config, networks(config, recipe.loss.kl), say)
-    head = f"{given.steps} steps of {recipe.batch_size} cuts of {recipe.crop_seconds:g} s; "
-    head += f"mean of {len(given.seeds)} seeds (least to most); {device_name()}, torch {torch.__version__}"
-    printed = table(figures)
-    print(f"{head}\n{printed}")
-    if given.write:
-        record("codec_peer", {"figures": [asdict(each) for each in figures]}, given.threads)
-        fill(PAGE, "codec-peer", f"{head}\n{printed}\n")
+        seeds = "one seed" if done == 1 else f"mean of {done} seeds (least to most)"
+        head = f"{given.steps} steps of {recipe.batch_size} cuts of {recipe.crop_seconds:g} s; "
+        head += f"{seeds}; {device_name()}, torch {torch.__version__}"
+        printed = table(figures)
+        print(f"{head}\n{printed}", flush=True)
+        if given.write:  # after every seed, so that what is stopped has those that were done
+            record("codec_peer", {"figures": [asdict(each) for each in figures]}, given.threads)
+            fill(PAGE, "codec-peer", f"{head}\n{printed}\n")
 
 
 def say(line: str) -> None:
