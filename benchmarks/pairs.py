@@ -3,8 +3,9 @@
 A pair is a peer and ours of the same width, depth, heads and tokens, whose feed-forward is as wide as makes
 the numbers of parameters equal. Weights are random, numbers float32, one sample, a prompt of 64 tokens. FLOP
 are those that PyTorch executes in products and attention, 2 a multiplication and addition. A training step is
-forward, backward and AdamW. Memory is what a process held at most while it worked, above what it held with
-model and inputs (Linux).
+forward, backward and AdamW, fused. The two take turns in one process, so that what slows the machine for a
+while slows both. Memory is what a process of a model's own held at most while it worked, above what it held
+with model and inputs (Linux).
 
 The limit of the machine is its fastest product of the sizes in the model, in the same run.
 """
@@ -12,12 +13,13 @@ The limit of the machine is its fastest product of the sizes in the model, in th
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -99,30 +101,50 @@ def matched_width(ours: Callable[[int], nn.Module], peer: Callable[[], nn.Module
     return 8 + 8 * round((wanted - least) / (more - least))
 
 
+def worker(made: Made, work: str) -> Callable[[], object]:
+    """What does the work once."""
+    model, forward, trained, _ = made
+    if work == "forward":
+        model.eval().requires_grad_(False)
+        return forward
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.autograd.backward(trained().square().mean())
+        optimizer.step()
+
+    return step
+
+
 def case(make: Maker, name: str, pair: Pair, tokens: int, work: str, repeats: int) -> Case:
     """Measure in this process, which should be a fresh one."""
     torch.manual_seed(0)
-    model, forward, trained, by_hand = make(name, pair, tokens)
-    if work == "forward":
-        model.eval().requires_grad_(False)
-        step: Callable[[], object] = forward
-    else:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
-
-        def step() -> None:
-            optimizer.zero_grad()
-            torch.autograd.backward(trained().square().mean())
-            optimizer.step()
-
+    made = make(name, pair, tokens)
+    step = worker(made, work)
     before = held(reset=True)
     step()
     peak = held() - before
     seconds = statistics.median(times(step, repeats))
     with FlopCounterMode(display=False) as counter:
         step()
-    expected = by_hand if work == "forward" else None
+    expected = made.by_hand if work == "forward" else None
     flop = int(counter.get_total_flops())
-    return Case(name, pair, tokens, work, parameters(model), seconds, flop, expected, peak)
+    return Case(name, pair, tokens, work, parameters(made.model), seconds, flop, expected, peak)
+
+
+def turns(
+    make: Maker, names: Sequence[str], pair: Pair, tokens: int, work: str, repeats: int
+) -> dict[str, float]:
+    """Median seconds of each model, one call after the other in turn, after one that is not counted."""
+    torch.manual_seed(0)
+    steps = {name: worker(make(name, pair, tokens), work) for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(1 + repeats):
+        for name, step in steps.items():
+            taken = times(step, 1)
+            seconds[name] += taken if turn else []
+    return {name: statistics.median(taken) for name, taken in seconds.items()}
 
 
 @torch.no_grad()
@@ -207,11 +229,14 @@ class Bench:
 
     def case(self, name: str, pair: Pair, tokens: int, work: str) -> Case:
         """Of a process of its own."""
-        job = {"name": name, "pair": asdict(pair), "tokens": tokens, "work": work, "repeats": self.repeats}
-        fields = json.loads(apart(self.script, job, self.threads))
-        measured = Case(**fields | {"pair": Pair(**fields["pair"])})
+        measured = self._case(name, pair, tokens, work, self.repeats)
         print(f"{name}, {tokens}, {work}: {measured.seconds:.2f} s", file=sys.stderr, flush=True)
         return measured
+
+    def _case(self, name: str, pair: Pair, tokens: int, work: str, repeats: int) -> Case:
+        job = {"name": name, "pair": asdict(pair), "tokens": tokens, "work": work, "repeats": repeats}
+        fields = json.loads(apart(self.script, job, self.threads))
+        return Case(**fields | {"pair": Pair(**fields["pair"])})
 
     def limits(self, sizes: Sizes, heads: int, lengths: Sequence[int]) -> dict[str, float]:
         """Of a process of its own."""
@@ -221,13 +246,16 @@ class Bench:
 
     def compare(self, pairs: list[Pair], lengths: Sequence[int]) -> list[Case]:
         """Both models of every pair at every length, in both works."""
-        return [
-            self.case(name, pair, tokens, work)
-            for pair in pairs
-            for tokens in lengths
-            for work in WORKS
-            for name in (OURS, pair.peer)
-        ]
+        cases = []
+        for pair, tokens, work in itertools.product(pairs, lengths, WORKS):
+            names = (OURS, pair.peer)
+            job = {"names": names, "pair": asdict(pair), "tokens": tokens, "work": work}
+            seconds = json.loads(apart(self.script, job | {"repeats": self.repeats}, self.threads))
+            for name in names:
+                print(f"{name}, {tokens}, {work}: {seconds[name]:.2f} s", file=sys.stderr, flush=True)
+                measured = self._case(name, pair, tokens, work, repeats=1)
+                cases.append(replace(measured, seconds=seconds[name]))
+        return cases
 
     def machine(self, rates: dict[str, float], tokens: int) -> str:
         """What was measured on, and its limits."""
@@ -244,14 +272,15 @@ def answer(job: str, make: Maker) -> str:
     asked = json.loads(job)
     if "sizes" in asked:
         return json.dumps(limits(**asked))
-    return json.dumps(asdict(case(make, **asked | {"pair": Pair(**asked["pair"])})))
+    asked["pair"] = Pair(**asked["pair"])
+    return json.dumps(turns(make, **asked) if "names" in asked else asdict(case(make, **asked)))
 
 
 def parser(description: str) -> argparse.ArgumentParser:
     """The options of every benchmark of transformers."""
     options = argparse.ArgumentParser(description=description.partition("\n")[0])
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--repeats", type=int, default=9)
     options.add_argument("--shrink", type=int, default=1, help="divide every width, to try it out")
     options.add_argument("--write", action="store_true")
     options.add_argument("--job", help=argparse.SUPPRESS)

@@ -66,7 +66,27 @@ def test_a_training_step_holds_gradients_and_two_moments() -> None:
 
     forward, trained = (pairs.case(made, "one layer", PAIR, 1, work, repeats=1) for work in pairs.WORKS)
     assert forward.peak_bytes < 4 * forward.parameters
-    assert 3 * 4 * trained.parameters < trained.peak_bytes < 8 * 4 * trained.parameters
+    assert trained.peak_bytes == pytest.approx(3 * 4 * trained.parameters, rel=0.1)
+
+
+def test_models_take_turns_after_a_call_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    clock = iter(range(100))
+    monkeypatch.setattr(pairs.time, "perf_counter", lambda: 1.0 * next(clock) ** 2)
+
+    def made(name: str, *_: object) -> pairs.Made:
+        layer, x = nn.Linear(1, 1), torch.ones(1, 1)
+
+        def forward() -> torch.Tensor:
+            called.append(name)
+            return layer(x)
+
+        return pairs.Made(layer, forward, forward)
+
+    seconds = pairs.turns(made, ["moviegen", "Wan"], PAIR, 1, "forward", repeats=3)
+    assert called == ["moviegen", "Wan"] * 4
+    # The clock is read twice a call; its nth and (n + 1)th reading are 2n + 1 apart.
+    assert seconds == {"moviegen": 2 * 8 + 1, "Wan": 2 * 10 + 1}
 
 
 def test_the_feed_forward_is_as_wide_as_makes_the_parameters_equal() -> None:

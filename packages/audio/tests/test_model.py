@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from moviegen_audio import (
     AudioContext,
     AudioDiT,
@@ -18,11 +19,11 @@ from moviegen_audio import (
     sample,
     save_dit,
 )
-from moviegen_audio.layers import rotated, rotations
+from moviegen_audio.layers import HeadNorm, modulated_norm, rotated, rotations
 from moviegen_core import TextContext
 from moviegen_dit import FlowPath, TextEncoderSpec, classifier_free_guidance, flow_matching_loss
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 CONFIG = AudioDiTConfig(
     width=24,
@@ -223,6 +224,31 @@ def test_only_distances_between_frames_count() -> None:
         along = products.diagonal(distance)
         torch.testing.assert_close(along, along[:1].expand_as(along), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(products[0, 0], (q * k).sum())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.bfloat16, 2e-2)])
+def test_the_norm_of_heads_and_its_derivative_are_pytorchs(dtype: torch.dtype, tolerance: float) -> None:
+    """Of heads as they come, in strides, and of a gain in another precision, as under autocast."""
+    heads = noise(2, 5, 3, 4, 8).to(dtype).requires_grad_()
+    norm = HeadNorm(8, eps=1e-6).double()
+    nn.init.normal_(norm.weight)
+    outward = noise(2, 5, 4, 8, seed=2).to(dtype)
+    inputs = (heads, norm.weight)
+    trained = norm(heads[:, :, 1])
+    gradients = torch.autograd.grad(trained, inputs, outward)
+    exact = F.rms_norm(heads[:, :, 1].double(), (8,), norm.weight, 1e-6)
+    expected = torch.autograd.grad(exact, inputs, outward.double())
+    assert trained.dtype == gradients[0].dtype == dtype
+    for ours, theirs in zip((trained, *gradients), (exact, *expected), strict=True):
+        torch.testing.assert_close(ours.double(), theirs.double(), rtol=tolerance, atol=tolerance)
+    with torch.no_grad():
+        torch.testing.assert_close(norm(heads[:, :, 1]), trained, rtol=tolerance, atol=tolerance)
+
+
+def test_one_sample_is_modulated_as_one_of_several() -> None:
+    x, shift, scale = noise(2, 5, 8), noise(2, 1, 8, seed=1), noise(2, 1, 8, seed=2)
+    both = modulated_norm(x, shift, scale)
+    torch.testing.assert_close(modulated_norm(x[:1], shift[:1], scale[:1]), both[:1])
 
 
 def test_guidance_goes_from_nothing_through_all(model: AudioDiT) -> None:
