@@ -1,6 +1,6 @@
 """Speed and memory of `AudioDiT` beside diffusers' `StableAudioDiTModel`, in one run.
 
-    python benchmarks/audio_dit.py             both at 10 and at 30 s of sound, each in a process of its own
+    python benchmarks/audio_dit.py             both at 10 and at 30 s of sound
     python benchmarks/audio_dit.py --write     also puts the table into the docs
 
 What is compared and measured is said in `pairs.py`. A token is a latent frame, 25 a second, of 128 channels.

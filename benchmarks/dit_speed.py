@@ -1,6 +1,6 @@
 """Speed and memory of video transformers, peers side by side in one run, and how ours grows with its tokens.
 
-    python benchmarks/dit_speed.py                every model at both lengths, each in a process of its own
+    python benchmarks/dit_speed.py                every model at both lengths
     python benchmarks/dit_speed.py --scaling      ours over tokens, against one rate for products and one for
                                                   attention
     either with --write                           also puts its table, and the plot, into the docs
