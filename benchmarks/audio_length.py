@@ -10,8 +10,8 @@ of a moment is the mean change of the decimal logarithm of mel bands, up or down
 bands count from 60 dB below the loudest one on. A moment is at a border when it is a latent frame from it or
 less; the ratio is that of the mean flux there to the mean flux elsewhere, over all sounds, with the 95 %
 interval by drawing borders anew. Where sounds of one window are looked at, the borders are those of the
-windows that the others have. Windows, segments and steps are, by default, those that the miniature's films are
-scored with.
+windows that the others have. Windows, segments and steps are, by default, those with which the miniature
+scores films.
 
 Memory: what a process held at most while it made a sound and took it piece by piece, above what it held with
 the model in it (Linux). Values of random weights are worth nothing, but they take as much memory.
