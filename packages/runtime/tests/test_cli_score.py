@@ -190,6 +190,10 @@ def test_a_sidecar_is_of_its_own_film_and_its_own_weights(
         (["film.mp4", "-o", "out.mp4", "--steps", "0"], "steps should be greater than or equal to 1, not 0"),
         (["film.mp4", "-o", "out.mp4", "--guidance", "nan"], "guidance should be a finite number, not nan"),
         (["film.mp4", "-o", "out.mp4", "--segment", "0"], "segment should be greater than 0, not 0"),
+        (
+            ["film.mp4", "-o", "out.mp4", "--segment", "1", "--context", "0.6"],
+            "must be longer than twice its",
+        ),
         (["film.mp4", "-o", "out.mp4", "--context", "-1"], "context should be greater than or equal to 0"),
         (
             ["film.mp4", "-o", "out.mp4", "--candidates", "0"],

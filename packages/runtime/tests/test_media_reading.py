@@ -120,17 +120,27 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
             read_clip(path)
 
 
-def test_a_sound_without_pictures_is_named(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        frame = av.AudioFrame.from_ndarray(
-            np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono"
-        )
-        frame.sample_rate = 16000
-        container.mux(stream.encode(frame))
+@pytest.mark.parametrize(
+    ("name", "codec", "sample_format"),
+    [
+        ("sound.mp4", "aac", "fltp"),
+        ("sound.wav", "pcm_s16le", "s16"),
+        ("sound.mp3", "libmp3lame", "fltp"),
+        ("sound.flac", "flac", "s16"),
+        ("sound.aac", "aac", "fltp"),
+    ],
+)
+def test_a_sound_without_pictures_is_named(tmp_path: Path, name: str, codec: str, sample_format: str) -> None:
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=16000, layout="mono")
+        silence = np.zeros((1, 1024), dtype=np.float32 if sample_format == "fltp" else np.int16)
+        for start in range(0, 16000, 1024):
+            frame = av.AudioFrame.from_ndarray(silence, format=sample_format, layout="mono")
+            frame.sample_rate, frame.pts = 16000, start
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
     with pytest.raises(ValueError, match="has no video stream"):
-        read_clip(tmp_path / "sound.mp4")
+        read_clip(tmp_path / name)
 
 
 @pytest.mark.parametrize(

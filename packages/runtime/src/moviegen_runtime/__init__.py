@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from moviegen_runtime.media.hearing import read_sound, stream_sound
     from moviegen_runtime.pipelines.cast import Cast, load
     from moviegen_runtime.pipelines.composer import Composer, load_composer
     from moviegen_runtime.pipelines.saving import save
@@ -26,7 +27,9 @@ __all__ = [
     "TextToVideoRequest",
     "load",
     "load_composer",
+    "read_sound",
     "save",
+    "stream_sound",
 ]
 
 _HOMES = {
@@ -40,7 +43,9 @@ _HOMES = {
     "TextToVideoRequest": "requests",
     "load": "pipelines.cast",
     "load_composer": "pipelines.composer",
+    "read_sound": "media.hearing",
     "save": "pipelines.saving",
+    "stream_sound": "media.hearing",
 }
 
 

@@ -157,6 +157,11 @@ Candidates = Annotated[int, Field(ge=1, le=64)]
 Lufs = Annotated[float, Field(ge=-70, le=0)]
 
 
+def _check_segments(segment: float, context: float) -> None:
+    if segment <= 2 * context:
+        raise ValueError(f"a segment of {segment:g} s must be longer than twice its context of {context:g} s")
+
+
 class ScoreSettings(BaseModel):
     """How a soundtrack is made, with nothing left open; the defaults are the paper's where it has some,
     except that of candidates.
@@ -184,10 +189,7 @@ class ScoreSettings(BaseModel):
 
     @model_validator(mode="after")
     def _segments_advance(self) -> Self:
-        if self.segment <= 2 * self.context:
-            raise ValueError(
-                f"a segment of {self.segment:g} s must be longer than twice its context of {self.context:g} s"
-            )
+        _check_segments(self.segment, self.context)
         return self
 
 
@@ -214,6 +216,12 @@ class ScoreRequest(BaseModel):
     context: SegmentContext | None = None
     candidates: Candidates | None = None
     loudness: Lufs | None = None
+
+    @model_validator(mode="after")
+    def _segments_advance(self) -> Self:
+        if self.segment is not None and self.context is not None:
+            _check_segments(self.segment, self.context)
+        return self
 
     def resolved(self, defaults: ScoreSettings) -> ScoreRequest:
         """The same request with every setting that is None taken from `defaults`.

@@ -28,9 +28,10 @@ from PIL import Image, ImageOps
 MAX_FRAME_PIXELS = 1 << 26
 MAX_CLIP_PIXELS = 1 << 30
 MAX_FPS = 1000.0
-# Containers of clips and single pictures. Playlists are left out: they make the reader open other files.
+# Containers of clips, pictures and sounds. Playlists are left out: they make the reader open other files.
 _CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegts,ogg,gif,apng,png_pipe,jpeg_pipe,webp_pipe"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegts,ogg,gif,apng,png_pipe,jpeg_pipe,webp_pipe,"
+    "wav,mp3,flac,aac"
 )
 
 
