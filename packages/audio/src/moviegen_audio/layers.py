@@ -48,7 +48,7 @@ def zero_linear(inputs: int, outputs: int) -> nn.Linear:
 def modulated_norm(x_BTD: Tensor, shift_B1D: Tensor, scale_B1D: Tensor) -> Tensor:
     """LayerNorm whose gain and offset come from the time."""
     channels, gain_B1D = (x_BTD.shape[-1],), 1.0 + scale_B1D
-    if x_BTD.shape[0] == 1:  # the norm's own gain and offset: half of the time here, a quarter backward
+    if x_BTD.shape[0] == 1:  # the norm's own gain and offset: fewer passes over memory
         return F.layer_norm(x_BTD, channels, gain_B1D[0, 0], shift_B1D[0, 0], EPSILON)
     return torch.addcmul(shift_B1D, F.layer_norm(x_BTD, channels, eps=EPSILON), gain_B1D)
 
@@ -107,7 +107,7 @@ class GatedProjection(nn.Module):
 
 
 class _TrainedHeadNorm(torch.autograd.Function):
-    """RMSNorm with a derivative of its own: PyTorch's on a CPU takes four times as long to go back."""
+    """RMSNorm with a derivative of its own: on a CPU PyTorch's goes over memory far more often."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight_K: Tensor, eps: float) -> Tensor:
