@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import moviegen_miniature.lanes as lanes
 import moviegen_miniature.retrain as retrain
 import numpy as np
 import pytest
@@ -41,21 +42,34 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Legs:
         (out / "weights" / "model").write_text(out.name)
         return machine.max_minutes is None
 
-    monkeypatch.setattr(retrain, "_measured_gflops", lambda: 200.0)
+    monkeypatch.setattr(retrain, "_measured_gflops", lambda _: 200.0)
+    monkeypatch.setattr(lanes, "cores", lambda: 1)  # other processes would not know what is replaced here
     monkeypatch.setattr("moviegen_miniature.commands.Fetch.run", lambda _: None)
     monkeypatch.setattr(run, "train", train)
-    monkeypatch.setattr(run, "prepare_process", lambda _: None)
+    monkeypatch.setattr("moviegen_runtime.training.process.prepare_process", lambda _: None)
     return asked
 
 
-def test_the_forecast_is_work_over_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrain, "_measured_gflops", lambda: 200.0)
-    steps = [
+@pytest.mark.parametrize(
+    ("cores", "forecast"),
+    [
+        (1, "from nothing this takes about 28 minutes here (tae 12, latents 10; codec 5, sight 1)"),
+        (2, "from nothing this takes about 27 minutes here (tae 12, latents 10; codec 5 beside sight 1)"),
+    ],
+)
+def test_the_forecast_is_work_over_speed(cores: int, forecast: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrain, "_measured_gflops", lambda _: 200.0)
+    monkeypatch.setattr(lanes, "cores", lambda: cores)
+    video = [
         retrain._whole("fetch", lambda: None),
         retrain._whole("tae", lambda: None, 144_000.0),
         retrain._whole("latents", lambda: None, 120_000.0),
     ]
-    assert retrain._forecast(steps) == "from nothing this takes about 22 minutes here (tae 12, latents 10)"
+    codec, sight = (
+        retrain._whole("codec", lambda: None, 60_000.0),
+        retrain._whole("sight", lambda: None, 12_000.0),
+    )
+    assert retrain._forecast([(video,), ([codec], [sight])]) == forecast
 
 
 def test_the_work_of_a_training_is_that_of_its_samples_and_of_its_steps(
@@ -193,7 +207,7 @@ def test_sound_alone_becomes_the_sound_of_the_cast(
         (runs / "films", retrain.FILMS, str(runs / "sight" / "weights")),
         (runs / "sounds", retrain.SOUNDS, None),
     ]
-    assert {job.codec for job in cached} == {str(runs / "codec_decoder" / "weights")}
+    assert {job.codec for job in cached} == {str(runs / "codec_coarse" / "weights")}
     assert sorted(path.name for path in audio.parent.iterdir()) == ["audio"]
     assert {path.parent.name: path.read_text() for path in audio.glob("*/model")} == {
         "codec": "codec_decoder",
@@ -210,13 +224,14 @@ def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) ->
     out = tmp_path / "out"
     recipes = {
         step.name: step.run.args[0]  # type: ignore[attr-defined]  # a partial
-        for step in (*retrain.plan_video(RECIPES, out), *retrain.plan_sound(RECIPES, out))
+        for lane in (*retrain.plan_video(RECIPES, out), *retrain.plan_sound(RECIPES, out))
+        for step in lane
         if step.name in ("dit", "audio_dit")
     }
     assert recipes["dit"].data.latents == out / "video" / "latents"
     assert recipes["dit"].data.tae == str(out / "video" / "tae" / "weights")
     assert recipes["audio_dit"].data.sounds == out / "sound" / "films"
-    assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec_decoder" / "weights")
+    assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec_coarse" / "weights")
     assert recipes["audio_dit"].sight == str(out / "sound" / "sight" / "weights")
     assert recipes["audio_dit"].alone.sounds == out / "sound" / "sounds"
     assert recipes["audio_dit"].alone.every == 11

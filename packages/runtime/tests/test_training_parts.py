@@ -11,11 +11,11 @@ import threading
 import pytest
 import torch
 from moviegen_core import TextContext
-from moviegen_runtime.training.allocator import keep_freed_memory
 from moviegen_runtime.training.batches import Interleaved, TrainingBatches
 from moviegen_runtime.training.dit_module import padded_to_multiple
 from moviegen_runtime.training.ema import MovingAverage
 from moviegen_runtime.training.optimizer import build_optimizer, orthogonalise
+from moviegen_runtime.training.process import keep_freed_memory
 from moviegen_runtime.training.randomness import generator
 from moviegen_runtime.training.recipe import OptimizerRecipe
 from moviegen_runtime.training.schedule import rate_factor

@@ -1,7 +1,8 @@
 """`python -m moviegen_miniature.retrain`: the miniature from nothing, in as many legs as it takes.
 
-Video: autoencoder, cached latents, transformer, judge. Sound: codec, sight, cached films and sounds,
-transformer.
+Video: autoencoder, cached latents, transformer, judge. Sound, in two lanes side by side, as convolutions so
+small as the codec's gain little from a second core: the codec, whose last leg changes no latent; and sight,
+cached films and sounds, transformer, judge.
 What is done is not done again, and what was stopped goes on where it was. The cast lies in OUT/cast at the
 end, for `moviegen generate --model OUT/cast`.
 """
@@ -11,14 +12,24 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+from moviegen_miniature.lanes import (
+    Lanes,
+    Step,
+    cores,
+    duration,
+    run_plan,
+    say,
+    side_by_side,
+    threads_of_a_lane,
+)
 
 if TYPE_CHECKING:
     from moviegen_runtime.training.recipes import AnyRecipe
@@ -51,23 +62,6 @@ _EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.2, "sight": 0.3, "audio_dit": 
 
 
 @dataclass(frozen=True)
-class Step:
-    """A part of the plan.
-
-    Args:
-        name: in what is said of it.
-        run: does it, or what is left of it, given the minutes that are left for training (None: as many as it
-            takes); whether it is complete.
-        work: operations of a matrix product, in units of 1e9, that take as long as all of it; 0 where it is
-            not counted.
-    """
-
-    name: str
-    run: Callable[[float | None], bool]
-    work: float = 0.0
-
-
-@dataclass(frozen=True)
 class Retrain:
     """Train the miniature from nothing, or go on with it; what it makes is judged at the end."""
 
@@ -89,34 +83,24 @@ class Retrain:
             ValueError: a recipe or a folder cannot be used.
             KeyboardInterrupt: interrupted; the same command goes on from there.
         """
-        from moviegen_runtime.training.run import prepare_process
+        from moviegen_miniature.commands import Fetch
 
         begin = time.monotonic()
         out = self.out.resolve()  # the recipe that is kept must not depend on where this was started
-        subjects = PLANS if self.only is None else (self.only,)
-        steps = [step for subject in subjects for step in PLANS[subject](self.recipes, out)]
-        say(_forecast(steps))
-        prepare_process(None)
-        for step in (Step("stage", self._fetch), *steps):
+        subjects = tuple(PLANS) if self.only is None else (self.only,)
+        plans = [partial(PLANS[subject], self.recipes.resolve(), out) for subject in subjects]
+        say(_forecast([plan() for plan in plans]))
+        Fetch(archives=self.archives).run()
+        for plan in plans:
             left = None
             if self.max_minutes is not None:
                 left = max(self.max_minutes - (time.monotonic() - begin) / 60, 1e-3)
-            with _timed(step.name):
-                complete = step.run(left)
-            if not complete:
-                say(f"time is up while {step.name} is trained; the same command goes on from there")
+            if not run_plan(plan, left):
                 return
         say(f"this leg took {(time.monotonic() - begin) / 60:.0f} minutes")
 
-    def _fetch(self, minutes: float | None) -> bool:
-        from moviegen_miniature.commands import Fetch
 
-        del minutes
-        Fetch(archives=self.archives).run()
-        return True
-
-
-def plan_video(recipes: Path, out: Path) -> list[Step]:
+def plan_video(recipes: Path, out: Path) -> Lanes:
     """Autoencoder, cached latents, transformer, their place in the cast, and the judge's tables.
 
     Raises:
@@ -130,17 +114,18 @@ def plan_video(recipes: Path, out: Path) -> list[Step]:
     tae, latents = _weights(runs, "tae"), runs / "latents"
     encode = Latents(latents, tae=str(tae), source="stage", set=("split=train",), num_clips=LATENTS)
     settings = [f"data.latents={latents}", f"data.tae={tae}"]
-    return [
+    lane = [
         *_legs(recipes, runs, "tae"),
         _whole("latents", encode.run, _encoding_work("tae", LATENTS)),
         *_legs(recipes, runs, "dit", settings),
         _whole("cast", partial(_join, cast, {"tae": tae, "dit": _weights(runs, "dit")})),
         _whole("judge", JudgeModel(model=str(cast), tae=str(tae), runs=runs).run),
     ]
+    return (lane,)
 
 
-def plan_sound(recipes: Path, out: Path) -> list[Step]:
-    """Codec, sight, cached films and sounds, transformer, their place in the cast, and the judges' tables.
+def plan_sound(recipes: Path, out: Path) -> Lanes:
+    """The codec; and sight, cached films and sounds, transformer, its place in the cast, the judges' tables.
 
     Raises:
         ValueError: a recipe cannot be used.
@@ -152,32 +137,35 @@ def plan_sound(recipes: Path, out: Path) -> list[Step]:
     runs = out / "sound"
     codec, sight = _weights(runs, "codec"), _weights(runs, "sight")
     films, sounds = runs / "films", runs / "sounds"
-    cached = partial(Sounds, codec=str(codec), source="stage")
+    *_, settled, whole = LEGS["codec"]  # the last leg trains the decoder alone: latents are settled before
+    encoder = str(runs / settled / "weights")
+    encoded = partial(Sounds, codec=encoder, source="stage")
     options = ("split=train", "rate=16000")
-    seen = cached(films, set=("pictures=true", *options), num_sounds=FILMS, sight=str(sight))
-    alone = cached(sounds, set=("seed=1", *options), num_sounds=SOUNDS)
+    seen = encoded(films, set=("pictures=true", *options), num_sounds=FILMS, sight=str(sight))
+    alone = encoded(sounds, set=("seed=1", *options), num_sounds=SOUNDS)
     settings = [
         f"data.sounds={films}",
-        f"data.codec={codec}",
+        f"data.codec={encoder}",
         f"sight={sight}",
         f"alone.sounds={sounds}",
     ]
-    return [
-        *_legs(recipes, runs, "codec"),
-        *_legs(recipes, runs, "sight"),
-        _whole("films", seen.run, _encoding_work("codec", FILMS) + _encoding_work("sight", FILMS)),
-        _whole("sounds", alone.run, _encoding_work("codec", SOUNDS)),
-        *_legs(recipes, runs, "audio_dit", settings),
-        _whole(
-            "cast",
-            partial(_join, out / "cast" / "audio", {"codec": codec, "dit": _weights(runs, "audio_dit")}),
-        ),
-        # Few steps: the paper's 64, each of two calls, would take hours for all of its sounds.
-        _whole("sound judge", SoundJudge(model=str(out / "cast"), steps=16, method="euler").run),
-    ]
+    cast = partial(_join, out / "cast" / "audio", {"codec": codec, "dit": _weights(runs, "audio_dit")})
+    work = _encoding_work("codec", FILMS) + _encoding_work("sight", FILMS)
+    return (
+        _legs(recipes, runs, "codec"),
+        [
+            *_legs(recipes, runs, "sight"),
+            _whole("films", seen.run, work, after=(settled,)),
+            _whole("sounds", alone.run, _encoding_work("codec", SOUNDS)),
+            *_legs(recipes, runs, "audio_dit", settings),
+            _whole("cast", cast, after=(whole,)),
+            # Few steps: the paper's 64, each of two calls, would take hours for all of its sounds.
+            _whole("sound judge", SoundJudge(model=str(out / "cast"), steps=16, method="euler").run),
+        ],
+    )
 
 
-PLANS: dict[Subject, Callable[[Path, Path], list[Step]]] = {"video": plan_video, "sound": plan_sound}
+PLANS: dict[Subject, Callable[[Path, Path], Lanes]] = {"video": plan_video, "sound": plan_sound}
 
 
 def _weights(runs: Path, model: str) -> Path:
@@ -204,7 +192,7 @@ def _train(recipe: AnyRecipe, folder: Path, init: Path | None, minutes: float | 
     return train(recipe, folder, Machine(max_minutes=minutes), init)
 
 
-def _whole(name: str, job: Callable[[], None], work: float = 0.0) -> Step:
+def _whole(name: str, job: Callable[[], None], work: float = 0.0, after: tuple[str, ...] = ()) -> Step:
     """A step that goes on until it is complete, whatever time is left for training."""
 
     def run(minutes: float | None) -> bool:
@@ -212,29 +200,13 @@ def _whole(name: str, job: Callable[[], None], work: float = 0.0) -> Step:
         job()
         return True
 
-    return Step(name, run, work)
+    return Step(name, run, work, after)
 
 
 def _join(cast: Path, folders: dict[str, Path]) -> None:
     """Put models into a cast, each under its name there."""
     for name, folder in folders.items():
         shutil.copytree(folder, cast / name, dirs_exist_ok=True)
-
-
-@contextmanager
-def _timed(name: str) -> Iterator[None]:
-    """Say when a part begins, and how long it took."""
-    say(f"{name}: begins")
-    begin = time.monotonic()
-    try:
-        yield
-    finally:
-        say(f"{name}: {(time.monotonic() - begin) / 60:.1f} minutes")
-
-
-def say(line: str) -> None:
-    """Print to stderr at once."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def _encoding_work(model: str, count: int) -> float:
@@ -254,18 +226,25 @@ def _training_work(recipe: AnyRecipe) -> float:
     return gflop / _EFFICIENCY[recipe.model]
 
 
-def _forecast(steps: Sequence[Step]) -> str:
+def _forecast(plans: Sequence[Lanes]) -> str:
     """How long all of it takes here, by the speed of this machine's matrix products."""
-    minute = 60 * _measured_gflops()
-    parts = ", ".join(f"{step.name} {step.work / minute:.0f}" for step in steps if step.work)
-    whole = sum(step.work for step in steps) / minute
-    return f"from nothing this takes about {whole:.0f} minutes here ({parts})"
+    parts: list[str] = []
+    whole = 0.0
+    for lanes in plans:
+        minute = 60 * _measured_gflops(threads_of_a_lane(lanes) if side_by_side(lanes) else cores())
+        whole += duration(lanes) / minute
+        named = [
+            ", ".join(f"{step.name} {step.work / minute:.0f}" for step in lane if step.work) for lane in lanes
+        ]
+        parts.append((" beside " if side_by_side(lanes) else ", ").join(named))
+    return f"from nothing this takes about {whole:.0f} minutes here ({'; '.join(parts)})"
 
 
-def _measured_gflops() -> float:
+def _measured_gflops(threads: int) -> float:
     """Best of a few matrix products in float32, in units of 1e9 operations a second."""
     import torch
 
+    torch.set_num_threads(threads)
     side = 1024
     matrix = torch.ones(side, side)
     best = 0.0

@@ -27,9 +27,10 @@ import tyro
 from moviegen_core import VideoClip, replacing
 from moviegen_runtime.data.source import ClipSource, open_source
 from moviegen_runtime.training.clips import collate_clips
+from moviegen_runtime.training.process import prepare_process
 from moviegen_runtime.training.recipe import TAERecipe
 from moviegen_runtime.training.recipe_file import load_recipe
-from moviegen_runtime.training.run import Machine, prepare_process, train
+from moviegen_runtime.training.run import Machine, train
 from moviegen_tae import TAE, from_pretrained, outlier_penalty
 from PIL import Image
 from torch import Tensor

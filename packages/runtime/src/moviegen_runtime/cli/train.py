@@ -51,7 +51,8 @@ class Train:
         from moviegen_runtime.training.recipe_file import load_recipe
 
         recipe = load_recipe(self.recipe, self.set)  # before the heavy imports: told at once
-        from moviegen_runtime.training.run import Machine, prepare_process, train
+        from moviegen_runtime.training.process import prepare_process
+        from moviegen_runtime.training.run import Machine, train
 
         prepare_process(self.threads)
         train(recipe, self.out, Machine(self.device, self.precision, self.max_minutes), self.init)

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
-from moviegen_runtime.training.allocator import keep_freed_memory
 from moviegen_runtime.training.batches import TrainingBatches
 from moviegen_runtime.training.build import build_training, load_initial
 from moviegen_runtime.training.callbacks import Legs, TrainingLog, Validation
@@ -150,14 +149,3 @@ def _quiet_lightning() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def prepare_process(threads: int | None) -> None:
-    """Settle what holds for the whole process: threads of PyTorch's operators, and memory.
-
-    Args:
-        threads: None: as many as there are cores.
-    """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    keep_freed_memory()
