@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,11 +71,12 @@ class PackOptions:
 
 @dataclass(frozen=True)
 class CaptionedFile:
-    """A line of the list: a video and what it shows."""
+    """A line of the list: a file, what it shows, and what other columns say, by their names."""
 
     line: int
     path: Path
     caption: str
+    others: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class PackList:
 def read_list(path: Path) -> PackList:
     """Read a list: CSV in UTF-8 whose first line names the columns `path` and `caption`.
 
-    Other columns are not read. Relative paths are relative to the list.
+    Relative paths are relative to the list.
 
     Raises:
         ValueError: the list cannot be read, lacks a column or has no line.
@@ -116,8 +117,14 @@ def read_list(path: Path) -> PackList:
             raise ValueError(
                 f"{path} needs a first line with the columns path,caption; it lacks {min(missing)}"
             )
+        others = [name for name in rows.fieldnames or () if name not in ("path", "caption")]
         files = tuple(
-            CaptionedFile(rows.line_num, path.parent / (row["path"] or ""), (row["caption"] or "").strip())
+            CaptionedFile(
+                rows.line_num,
+                path.parent / (row["path"] or ""),
+                (row["caption"] or "").strip(),
+                {name: (row[name] or "").strip() for name in others},
+            )
             for row in rows
         )
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Where captioned sounds come from: a source that another distribution brings by name.
+"""Where captioned sounds come from: a source that a distribution brings by name.
 
 A distribution offers a source through the entry-point group `moviegen.sound_sources`: a name, and a callable
-that takes the recipe's options as keyword arguments and returns a `SoundSource`. The stage of the miniature
-is one.
+that takes the recipe's options as keyword arguments and returns a `SoundSource`. This one offers `films`, a
+list of files; the stage of the miniature is another.
 """
 
 from __future__ import annotations

@@ -79,17 +79,19 @@ def _clip(frame: AudioFrame, sample_rate: int) -> AudioClip:
     return AudioClip(torch.from_numpy(samples)[None], sample_rate)
 
 
-def heard(path: Path, *, begin: Fraction, seconds: float) -> Samples:
-    """What is heard for so long: (1, N) at 48 kHz, channels mixed to one, silence where there is no sound.
+def heard(path: Path, *, begin: Fraction, samples: int, rate: int = RATE) -> Samples:
+    """What is heard from a moment on: (1, N), channels mixed to one, silence where there is no sound.
 
     Args:
         begin: what the file calls the moment from which on it is heard, in seconds: a film's `origin`.
+        samples: N.
+        rate: samples a second.
 
     Raises:
         ValueError: the file is missing, or its sound is damaged.
     """
-    whole = np.zeros((1, round(seconds * RATE)), np.float32)
-    resampler = AudioResampler(format="fltp", layout="mono", rate=RATE)
+    whole = np.zeros((1, samples), np.float32)
+    resampler = AudioResampler(format="fltp", layout="mono", rate=rate)
     place: int | None = None
     with open_sound(path) as sound:
         for packet in () if sound is None else sound.packets:
@@ -97,11 +99,11 @@ def heard(path: Path, *, begin: Fraction, seconds: float) -> Samples:
                 frames = [part for frame in packet.decode() for part in resampler.resample(frame)]
             for frame in frames:
                 if place is None:
-                    place = round((Fraction(frame.pts or 0) * (frame.time_base or 0) - begin) * RATE)
+                    place = round((Fraction(frame.pts or 0) * (frame.time_base or 0) - begin) * rate)
                 part = np.asarray(frame.to_ndarray(), dtype=np.float32)
-                kept = part[:, max(-place, 0) : max(whole.shape[1] - place, 0)]
+                kept = part[:, max(-place, 0) : max(samples - place, 0)]
                 whole[:, max(place, 0) : max(place, 0) + kept.shape[1]] = kept
                 place += part.shape[1]
-            if place is not None and place >= whole.shape[1]:
+            if place is not None and place >= samples:
                 break
     return whole
