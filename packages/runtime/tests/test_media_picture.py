@@ -16,7 +16,7 @@ from moviegen_runtime.media.sound import RATE, Samples
 from moviegen_runtime.media.sound_picture import LONGEST, film_picture
 
 MakeFilm = Callable[..., Path]
-STRIP, WAVE = 64, 90  # rows of the frames, and of the wave under them
+STRIP, WAVE, SPECTRUM = 64, 90, 160  # rows of the frames, of the wave under them, and of the pitches
 
 
 def with_sound(path: Path, source: Path, sound: Samples, rate: int = RATE) -> Path:
@@ -63,6 +63,22 @@ def test_frames_wave_and_ticks_are_where_the_file_has_them(tmp_path: Path, make_
         assert min(abs(column - moment / 2 * width) for moment in moments) <= 6
 
 
+@pytest.mark.parametrize("hertz", [100, 1_000, 5_000])
+def test_a_tone_lies_beside_its_pitch_and_seconds_have_ticks(
+    tmp_path: Path, make_film: MakeFilm, hertz: int
+) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * hertz * np.arange(2 * RATE) / RATE)[None].astype(np.float32)
+    film = with_sound(tmp_path / "out.mp4", make_film(tmp_path / "in.mp4", times=range(16)), tone)
+    drawn = film_picture(film).astype(int)
+    spectrum = drawn[STRIP + WAVE : STRIP + WAVE + SPECTRUM]
+    darkest = int(spectrum[:, 200:800].sum(axis=(1, 2)).argmin())
+    ticks = np.flatnonzero((spectrum[:, :5] == (40, 40, 40)).all(axis=(1, 2)))
+    assert len(ticks) == 3
+    assert np.abs(ticks - darkest).min() <= 2
+    below = (drawn[STRIP + WAVE + SPECTRUM + 1] == (40, 40, 40)).all(axis=1)
+    assert np.flatnonzero(below).tolist() == [100 * tenth for tenth in range(1, 10)]  # every 0.2 s
+
+
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (160, 24), (24, 480)])
 def test_frames_of_any_shape_and_no_sound_are_drawn(
     tmp_path: Path, make_film: MakeFilm, height: int, width: int
@@ -94,6 +110,6 @@ def test_sound_is_heard_from_the_first_frame_on(tmp_path: Path, make_film: MakeF
         (Fraction(1, 2), RATE // 2),
         (Fraction(-1, 2), 3 * RATE // 2),
     ):
-        sound = heard(film, begin=begin, seconds=2.0)
+        sound = heard(film, begin=begin, samples=2 * RATE)
         assert sound.shape == (1, 2 * RATE)
         assert abs(int(np.abs(sound).argmax()) - expected) <= 3

@@ -19,9 +19,12 @@ from moviegen_runtime.media.seeing import seen
 from moviegen_runtime.media.sound import RATE
 
 _WIDTH = 1_000
-_STRIP, _WAVE, _SPECTRUM = 64, 90, 160  # rows of each part
+_STRIP, _WAVE, _SPECTRUM, _TIMES = 64, 90, 160, 16  # rows of each part
 _FLOOR_DECIBELS = -90.0
 _LOWEST, _HIGHEST = 50.0, 7_500.0  # Hz, from the bottom to the top
+_HERTZ = {100.0: "100 Hz", 1_000.0: "1 kHz", 5_000.0: "5 kHz"}
+_TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds
+_MOST_TICKS = 12
 LONGEST = 30.0
 """Seconds of a film that are drawn: of more, nothing could be told apart."""
 _PICTURES_A_SECOND = 8.0
@@ -60,7 +63,7 @@ def film_picture(path: Path) -> NDArray[np.uint8]:
             if end >= LONGEST:
                 break
     seconds = min(end, LONGEST)
-    sound = heard(path, begin=given.origin, seconds=seconds)
+    sound = heard(path, begin=given.origin, samples=round(seconds * RATE))
     shown = np.stack(strip[: math.ceil(seconds * _PICTURES_A_SECOND)])
     return sound_picture(shown, sound, RATE, begins=onsets(sound, RATE))
 
@@ -83,7 +86,7 @@ def sound_picture(
     """
     sound = samples.mean(0)
     seconds = len(sound) / rate
-    whole = Image.new("RGB", (_WIDTH, _STRIP + _WAVE + _SPECTRUM), _PAPER)
+    whole = Image.new("RGB", (_WIDTH, _STRIP + _WAVE + _SPECTRUM + _TIMES), _PAPER)
     across = _across(*frames.shape[1:3])
     count = _WIDTH // across
     shown = np.floor((np.arange(count) + 0.5) / count * len(frames)).astype(np.int64)
@@ -98,6 +101,7 @@ def sound_picture(
         draw.line(
             [(column, middle - high * _WAVE / 2), (column, middle - low * _WAVE / 2)], fill=(70, 110, 170)
         )
+    _draw_axes(draw, seconds)
     for mark in marks:
         x = mark.seconds / seconds * _WIDTH
         draw.line([(x, 0), (x, whole.height)], fill=mark.colour)
@@ -106,6 +110,20 @@ def sound_picture(
         x = float(moment) / seconds * _WIDTH
         draw.polygon([(x - 4, _STRIP + _WAVE), (x + 4, _STRIP + _WAVE), (x, _STRIP + _WAVE - 9)], fill=_INK)
     return np.asarray(whole)
+
+
+def _draw_axes(draw: ImageDraw.ImageDraw, seconds: float) -> None:
+    """Pitches on the left of the spectrogram, and seconds below it."""
+    top = _STRIP + _WAVE
+    for hertz, text in _HERTZ.items():
+        y = top + math.log(_HIGHEST / hertz) / math.log(_HIGHEST / _LOWEST) * _SPECTRUM
+        draw.line([(0, y), (5, y)], fill=_INK)
+        draw.text((8, y), text, fill=_INK, anchor="lm", stroke_width=2, stroke_fill=_PAPER)
+    step = next((step for step in _TICKS if seconds / step <= _MOST_TICKS), _TICKS[-1])
+    for count in range(1, math.ceil(seconds / step)):
+        x = count * step / seconds * _WIDTH
+        draw.line([(x, top + _SPECTRUM), (x, top + _SPECTRUM + 3)], fill=_INK)
+        draw.text((x, top + _SPECTRUM + 3), f"{count * step:g} s", fill=_INK, anchor="ma")
 
 
 def _across(height: int, width: int) -> int:
