@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moviegen_runtime.media.loudness import CEILING, MOST_GAIN, Loudness, gain, measured
+from moviegen_runtime.media.loudness import CEILING, MOST_GAIN, Loudness, gain, limited, measured
 from moviegen_runtime.media.sound import RATE, Samples, faded, resampled, stored
 
 
@@ -79,6 +79,43 @@ def test_a_peak_anywhere_stays_under_the_ceiling(place: int) -> None:
     assert measured([louder]).peak == pytest.approx(CEILING, abs=0.1)
 
 
+def clicks() -> Samples:
+    """Soft noise and a click every half second, 20 dB and more above it, each of its own height."""
+    sound = 0.3 * noise(3)
+    for index, place in enumerate(range(RATE // 4, 3 * RATE, RATE // 2)):
+        sound[0, place : place + 40] += (0.3 + 0.02 * index) * np.hanning(40)
+    return sound.astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [777, 3 * RATE])
+def test_flattened_peaks_let_a_sound_be_as_loud_as_asked(size: int) -> None:
+    sound = clicks()
+    before = measured([sound])
+    factor = 10 ** ((CEILING + 5 - before.peak) / 20)  # 5 dB too much
+    flat = np.concatenate(list(limited(pieces(sound, size), factor)), axis=1)
+    assert flat.shape == sound.shape
+    after = measured([flat])
+    assert after.peak == pytest.approx(CEILING, abs=0.1)
+    assert after.lufs is not None
+    assert before.lufs is not None
+    assert after.lufs > before.lufs + CEILING - before.peak + 3  # dB louder than unflattened
+
+
+def test_what_lies_below_the_ceiling_comes_through_a_limiter_as_it_was() -> None:
+    sound = np.convolve(clicks()[0], np.hanning(16) / 8, "same")[None].astype(np.float32)
+    same = np.concatenate(list(limited(pieces(sound, 4096), 1.5)), axis=1)
+    assert np.abs(same - 1.5 * sound).max() < 1e-3
+
+
+def test_a_limiter_moves_no_moment_and_keeps_the_channels_apart() -> None:
+    sound = np.zeros((2, 2 * RATE), np.float32)
+    for channel, place in ((0, 30_000), (1, 60_000)):
+        sound[channel, place - 20 : place + 21] = np.hanning(41)
+    flat = np.concatenate(list(limited([sound], 2.0)), axis=1)
+    assert [int(np.abs(channel).argmax()) for channel in flat] == [30_000, 60_000]
+    assert np.abs(flat[0, 50_000:]).max() < 1e-3
+
+
 def test_silence_stays_silence_and_hiss_stays_soft() -> None:
     silence = measured([np.zeros((1, RATE), np.float32)])
     assert silence == Loudness(None, -math.inf)
@@ -121,16 +158,19 @@ def test_a_tone_keeps_its_height_and_level_at_another_rate() -> None:
     assert np.abs(given - expected).max() < 3e-3
 
 
+def softened(sound: Samples) -> Samples:
+    return np.concatenate(list(faded([sound], sound.shape[1])), axis=1)
+
+
 def test_ends_are_soft_and_the_middle_is_untouched() -> None:
     sound = np.ones((1, RATE), np.float32)
-    whole = faded(sound, 0, RATE)
+    whole = softened(sound)
     assert whole[0, 0] == whole[0, -1] == 0
     assert np.array_equal(whole[0, 240 : RATE - 2400], sound[0, 240 : RATE - 2400])
     assert (np.diff(whole[0, :240]) > 0).all()
     assert (np.diff(whole[0, -2400:]) < 0).all()
     assert np.abs(np.diff(whole[0])).max() < 0.01  # of a step at most: no click
-    joined = [faded(piece, 777 * i, RATE) for i, piece in enumerate(pieces(sound, 777))]
-    assert np.array_equal(np.concatenate(joined, axis=1), whole)
+    assert np.array_equal(np.concatenate(list(faded(pieces(sound, 777), RATE)), axis=1), whole)
 
 
 @pytest.mark.parametrize("length", [RATE, RATE + 5000, 100])
@@ -142,7 +182,7 @@ def test_a_stored_sound_is_the_sound_at_its_length(tmp_path: Path, length: int) 
     expected[:, :RATE] = sound[:, :length]
     for _ in range(2):
         given = np.concatenate(list(kept.pieces()), axis=1)
-        assert np.array_equal(given, faded(expected, 0, length))
+        assert np.array_equal(given, expected)
 
 
 def test_a_sound_that_cannot_be_stored_is_named(tmp_path: Path) -> None:

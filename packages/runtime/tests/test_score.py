@@ -173,6 +173,21 @@ def test_it_is_as_loud_as_asked_and_its_peak_stays_under_the_ceiling(
     assert measured([heard(tmp_path / "out.mp4")]).peak < 0
 
 
+def test_peaks_are_flattened_where_the_target_would_push_them_too_high(
+    tmp_path: Path, make: Make, make_film: MakeFilm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_film(tmp_path / "in.mp4", times=range(24))
+    flattened = make(tmp_path / "in.mp4", loudness=-8.0)
+    monkeypatch.setattr("moviegen_runtime.pipelines.score.FLATTENED", 0.0)
+    sparing = make(tmp_path / "in.mp4", loudness=-8.0)
+    assert sparing.loudness.peak == pytest.approx(-1, abs=0.01)
+    assert flattened.loudness.peak <= -1 + 0.01
+    assert flattened.loudness.lufs is not None
+    assert sparing.loudness.lufs is not None
+    assert flattened.loudness.lufs > sparing.loudness.lufs + 1
+    assert 1 < flattened.gain / sparing.gain < 10 ** (6 / 20) * 1.02
+
+
 def test_the_seed_decides_and_caption_and_picture_count(
     tmp_path: Path, make: Make, make_film: MakeFilm
 ) -> None:

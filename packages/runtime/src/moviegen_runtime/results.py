@@ -83,7 +83,7 @@ class Scored:
         frames: of the film.
         seconds: how long it is.
         loudness: of the sound as it was written, before AAC.
-        gain: factor by which what the codec gave was made louder.
+        gain: factor by which what the codec gave was made louder; its highest peaks may have been flattened.
         picture_copied: whether the picture is the source's own, packet by packet; else it was coded anew.
         took: seconds that it took.
     """

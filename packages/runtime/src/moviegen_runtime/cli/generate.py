@@ -275,7 +275,10 @@ class Generate:
         from moviegen_runtime.pipelines.cast import load
 
         if original is None:
-            audible = path.suffix == ".mp4" and not self.no_audio and self.frames != 1
+            wanted = path.suffix == ".mp4" and not self.no_audio
+            audible = wanted and self.frames != 1
+            if wanted and not audible:
+                print("moviegen: a single frame has no soundtrack", file=sys.stderr)
             cast = load(
                 self.model or MINIATURE,
                 device=self.device or "auto",

@@ -14,8 +14,6 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.filter import Graph
-from av.filter.context import FilterContext
-from numpy.typing import NDArray
 
 from moviegen_runtime.media.sound import LAYOUTS, RATE, Samples, audio_frame
 
@@ -25,10 +23,13 @@ CEILING = -1.0
 """dB that the true peak stays below, so that what a codec adds does not clip."""
 MOST_GAIN = 30.0
 """dB: what is softer than the target by more is meant to be soft, or is hiss."""
+FLATTENED = 6.0
+"""dB by which peaks are flattened at most where the target would push them above the ceiling; our choice."""
 _BLOCK = 2 * RATE // 5  # 0.4 s: nothing shorter has a loudness
 _STEP = RATE // 10  # the meter tells what it knows so often
 _ABSOLUTE_GATE = -70.0
 _PEAK_GRAIN = 0.0005  # the meter tells a peak to three digits
+_FINE_RATE = 4 * RATE  # at which a peak between samples is a sample, nearly
 
 
 class Loudness(NamedTuple):
@@ -68,57 +69,73 @@ def measured(pieces: Iterable[Samples]) -> Loudness:
     return meter.finished()
 
 
-def gain(loudness: Loudness, *, target: float = TARGET, ceiling: float = CEILING) -> float:
+def gain(
+    loudness: Loudness, *, target: float = TARGET, ceiling: float = CEILING, flattened: float = 0.0
+) -> float:
     """The factor that brings a sound to a loudness, or as near as its peak and `MOST_GAIN` allow.
 
-    Sparse hard sounds stay softer than the target: no limiter flattens them. Silence stays silence.
+    Silence stays silence.
+
+    Args:
+        flattened: dB by which the peak may come out above the ceiling, for `limited` to take down.
     """
     if loudness.lufs is None:
         return 1.0
-    decibels = min(target - loudness.lufs, MOST_GAIN, ceiling - loudness.peak)
+    decibels = min(target - loudness.lufs, MOST_GAIN, ceiling + flattened - loudness.peak)
     return float(10 ** (decibels / 20))
 
 
-class _Meter:
-    """The filter `ebur128`, which writes what it has measured onto the frames that leave it."""
+def limited(pieces: Iterable[Samples], factor: float, *, ceiling: float = CEILING) -> Iterator[Samples]:
+    """A sound at 48 kHz (C, N) times a factor, with its peaks taken down to the ceiling, about.
 
-    def __init__(self, channels: int) -> None:
+    FFmpeg's `alimiter` turns the level down over 5 ms before a peak and up again over 50 ms after it, at four
+    times the rate, so that peaks between samples count. No moment is moved, and no piece is longer than a
+    second.
+    """
+    level = 10 ** (ceiling / 20)
+    chain: _Chain | None = None
+    for piece in pieces:
+        chain = chain or _Chain(
+            len(piece),
+            ("aresample", str(_FINE_RATE)),
+            ("alimiter", f"limit={level:.6f}:level=0:attack=5:release=50:latency=1"),
+            ("aresample", str(RATE)),
+            ("aformat", "sample_fmts=fltp"),
+        )
+        for frame in chain.through(piece * np.float32(factor)):
+            yield np.asarray(frame.to_ndarray(), np.float32)
+    if chain is not None:
+        for frame in chain.rest():
+            yield np.asarray(frame.to_ndarray(), np.float32)
+
+
+class _Chain:
+    """Filters of FFmpeg, one after the other: each its name and options."""
+
+    def __init__(self, channels: int, *filters: tuple[str, str]) -> None:
         self._graph = Graph()
-        self._source = self._graph.add_abuffer(
+        self._source = last = self._graph.add_abuffer(
             sample_rate=RATE, format="fltp", layout=LAYOUTS[channels], time_base=Fraction(1, RATE)
         )
-        meter = self._graph.add("ebur128", "metadata=1:peak=true")
-        self._sink: FilterContext = self._graph.add("abuffersink")
-        self._source.link_to(meter)
-        meter.link_to(self._sink)
+        for name, options in (*filters, ("abuffersink", "")):
+            following = self._graph.add(name, options)
+            last.link_to(following)
+            last = following
         self._graph.configure()
-        self._channels, self._count = channels, 0
-        self._lufs, self._peak = _ABSOLUTE_GATE, 0.0
+        self._count = 0
 
-    def read(self, piece: Samples) -> None:
-        for start in range(0, piece.shape[1], RATE):
-            self._push(piece[:, start : start + RATE])
+    def through(self, samples: Samples) -> Iterator[AudioFrame]:
+        """What comes out when these samples go in, a second at a time."""
+        for start in range(0, samples.shape[1], RATE):
+            piece = samples[:, start : start + RATE]
+            self._source.push(audio_frame(piece, RATE, self._count))
+            self._count += piece.shape[1]
+            yield from self._out()
 
-    def finished(self) -> Loudness:
-        lufs = self._lufs
-        # Silence brings out the last tenth of a second's peak; what it does to the loudness is not taken.
-        self._push(np.zeros((self._channels, 2 * _STEP), np.float32))
+    def rest(self) -> Iterator[AudioFrame]:
+        """What comes out after the last sample."""
         self._source.push(None)
-        self._drain()
-        peak = 20 * math.log10(self._peak + _PEAK_GRAIN) if self._peak > 0 else -math.inf
-        return Loudness(lufs if lufs > _ABSOLUTE_GATE else None, peak)
-
-    def _push(self, samples: NDArray[np.float32]) -> None:
-        self._source.push(audio_frame(samples, RATE, self._count))
-        self._count += samples.shape[1]
-        self._drain()
-
-    def _drain(self) -> None:
-        for frame in self._out():
-            said = frame.metadata
-            if "lavfi.r128.I" in said:
-                self._lufs = float(said["lavfi.r128.I"])
-                self._peak = float(said["lavfi.r128.true_peak"])
+        yield from self._out()
 
     def _out(self) -> Iterator[AudioFrame]:
         while True:
@@ -128,3 +145,29 @@ class _Meter:
                 return
             assert isinstance(frame, AudioFrame)
             yield frame
+
+
+class _Meter:
+    """The filter `ebur128`, which writes what it has measured onto the frames that leave it."""
+
+    def __init__(self, channels: int) -> None:
+        self._chain, self._channels = _Chain(channels, ("ebur128", "metadata=1:peak=true")), channels
+        self._lufs, self._peak = _ABSOLUTE_GATE, 0.0
+
+    def read(self, piece: Samples) -> None:
+        self._note(self._chain.through(piece))
+
+    def finished(self) -> Loudness:
+        lufs = self._lufs
+        # Silence brings out the last tenth of a second's peak; what it does to the loudness is not taken.
+        self._note(self._chain.through(np.zeros((self._channels, 2 * _STEP), np.float32)))
+        self._note(self._chain.rest())
+        peak = 20 * math.log10(self._peak + _PEAK_GRAIN) if self._peak > 0 else -math.inf
+        return Loudness(lufs if lufs > _ABSOLUTE_GATE else None, peak)
+
+    def _note(self, frames: Iterable[AudioFrame]) -> None:
+        for frame in frames:
+            said = frame.metadata
+            if "lavfi.r128.I" in said:
+                self._lufs = float(said["lavfi.r128.I"])
+                self._peak = float(said["lavfi.r128.true_peak"])

@@ -40,15 +40,14 @@ class StoredSound:
     samples: int
 
     def pieces(self) -> Iterator[Samples]:
-        """The sound from its beginning, (C, N) by (C, N), with its ends faded."""
-        start = 0
+        """The sound from its beginning, (C, N) by (C, N)."""
+        missing = self.samples
         with self.path.open("rb") as file:
-            while start < self.samples:
+            while missing:
                 values = np.fromfile(file, np.float32, _PIECE * self.channels)
                 assert values.size, "the file is shorter than it was written"
-                piece = values.reshape(-1, self.channels).T
-                yield faded(piece, start, self.samples)
-                start += piece.shape[1]
+                yield values.reshape(-1, self.channels).T
+                missing -= values.size // self.channels
 
 
 def stored(pieces: Iterable[Samples], path: Path, samples: int) -> StoredSound:
@@ -91,15 +90,19 @@ def resampled(pieces: Iterable[Samples], rate: int) -> Iterator[Samples]:
             yield _samples(frame)
 
 
-def faded(piece: Samples, start: int, samples: int) -> Samples:
-    """A piece of a sound of so many samples, softened where it holds the sound's ends.
+def faded(pieces: Iterable[Samples], samples: int) -> Iterator[Samples]:
+    """A sound of so many samples with its ends softened.
 
     5 ms in and 50 ms out, by half a cosine, or a quarter of the sound if that is shorter: no click, and
-    what is heard on the first frame stays.
-
-    Args:
-        start: of the piece, in samples from the beginning of the sound.
+    what is heard on the first frame stays. What comes after so many samples is silence.
     """
+    start = 0
+    for piece in pieces:
+        yield _faded(piece, start, samples)
+        start += piece.shape[1]
+
+
+def _faded(piece: Samples, start: int, samples: int) -> Samples:
     places = np.arange(start, start + piece.shape[1])
     level = np.ones(piece.shape[1])
     for seconds, distance in ((_FADE_IN, places), (_FADE_OUT, samples - 1 - places)):

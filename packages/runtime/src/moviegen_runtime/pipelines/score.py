@@ -44,12 +44,20 @@ from moviegen_runtime.media.film import FilmFormat, open_film
 from moviegen_runtime.media.film_copying import can_copy, copy_film
 from moviegen_runtime.media.film_sound import SampledSound
 from moviegen_runtime.media.film_writing import create_film
-from moviegen_runtime.media.loudness import TARGET, Loudness, gain, measured
+from moviegen_runtime.media.loudness import (
+    CEILING,
+    FLATTENED,
+    TARGET,
+    Loudness,
+    gain,
+    limited,
+    measured,
+)
 from moviegen_runtime.media.motion import MotionNotes
 from moviegen_runtime.media.onsets import TIMBRE_BANDS
 from moviegen_runtime.media.reading import fitted
 from moviegen_runtime.media.seeing import seen
-from moviegen_runtime.media.sound import RATE, Samples, StoredSound, resampled, stored
+from moviegen_runtime.media.sound import RATE, Samples, StoredSound, faded, resampled, stored
 from moviegen_runtime.media.sound_picture import film_picture
 from moviegen_runtime.pipelines.ranking import Rank, foreseen_cues, rank_by_cues
 from moviegen_runtime.results import Progress, ProgressCallback, Scored
@@ -148,7 +156,8 @@ def score(
         output: an mp4; it is there when everything is done, or not at all.
         caption: what is heard; None: what the picture says.
         seed: of the noise, which is drawn on the CPU.
-        loudness: in LUFS; see `gain` for when it is not reached.
+        loudness: in LUFS; peaks are flattened by up to `FLATTENED` dB for it; see `gain` for when it is not
+            reached all the same.
         picture: a png of the new film: frames, wave, spectrogram, and what is heard to begin.
 
     Raises:
@@ -171,18 +180,17 @@ def score(
         samples = round(watched.seconds * RATE)
         _check_room(source, Path(folder), samples)
         pieces = _composed(cast, watched, text, composing, seed, report)
-        sound = stored(resampled(pieces, cast.codec.sample_rate), Path(folder) / "sound", samples)
-        found = measured(sound.pieces())
-        factor = gain(found, target=loudness)
-        copied = _write(source, aside, watched, _sampled(sound, factor), report)
+        soft = faded(resampled(pieces, cast.codec.sample_rate), samples)
+        sound = stored(soft, Path(folder) / "sound", samples)
+        levelled = _levelled(sound, Path(folder) / "limited", loudness)
+        copied = _write(source, aside, watched, _sampled(levelled.sound, levelled.rest), report)
         if drawn is not None:
             Image.fromarray(film_picture(aside)).save(drawn, format="png")
-    decibels = 20 * math.log10(factor)
     return Scored(
         frames=watched.frames,
         seconds=float(watched.seconds),
-        loudness=Loudness(None if found.lufs is None else found.lufs + decibels, found.peak + decibels),
-        gain=factor,
+        loudness=levelled.loudness,
+        gain=levelled.gain,
         picture_copied=copied,
         took=time.monotonic() - began,
     )
@@ -323,6 +331,29 @@ def _around(cast: SoundCast, watched: _Watched, frames: slice) -> tuple[Tensor, 
     return values_TE.to(weights.device, weights.dtype), slice(frames.start - first, frames.stop - first)
 
 
+@dataclass(frozen=True)
+class _Levelled:
+    """A sound that is still to be multiplied by `rest`, by what it then was in all, and its loudness."""
+
+    sound: StoredSound
+    rest: float
+    gain: float
+    loudness: Loudness
+
+
+def _levelled(sound: StoredSound, aside: Path, target: float) -> _Levelled:
+    """A sound at a loudness, or as near as may be; its peaks are flattened if need be, in another file."""
+    before, found = 1.0, measured(sound.pieces())
+    factor = gain(found, target=target, flattened=FLATTENED)
+    if found.peak + 20 * math.log10(factor) > CEILING:
+        sound = stored(limited(sound.pieces(), factor), aside, sound.samples)
+        before, found = factor, measured(sound.pieces())
+        factor = gain(found, target=target)
+    decibels = 20 * math.log10(factor)
+    after = Loudness(None if found.lufs is None else found.lufs + decibels, found.peak + decibels)
+    return _Levelled(sound, factor, before * factor, after)
+
+
 def _sampled(sound: StoredSound, factor: float) -> SampledSound:
     level = np.float32(factor)
     return SampledSound((piece * level for piece in sound.pieces()), sound.channels, RATE)
@@ -347,7 +378,7 @@ def _write(
 
 def _check_room(source: Path, folder: Path, samples: int) -> None:
     """Refuse before hours of work what could not be written after them."""
-    needed = 4 * samples + 2 * source.stat().st_size
+    needed = 8 * samples + 2 * source.stat().st_size
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ValueError(
