@@ -49,6 +49,16 @@ def bench_length(session: nox.Session) -> None:
     session.run("python", "benchmarks/audio_length.py", "--write", *session.posargs)
 
 
+@nox.session(name="bench-generate")
+def bench_generate(session: nox.Session) -> None:
+    """Not a check: seconds from the command `moviegen generate` to the file, into the results and the README.
+
+    Needs a quiet machine and three minutes.
+    """
+    sync(session, "--all-packages")
+    session.run("python", "benchmarks/generate_time.py", "--write", *session.posargs)
+
+
 @nox.session(name="bench-tae")
 def bench_tae(session: nox.Session) -> None:
     """Not a check: speed and memory beside peers, and how they grow, into benchmarks/results and the docs."""
