@@ -28,7 +28,7 @@ def deps(session: nox.Session, name: str) -> None:
 @nox.session
 @nox.parametrize("name", list(PROJECTS), ids=list(PROJECTS))
 def test(session: nox.Session, name: str) -> None:
-    """Tests of a package, in an environment with that package and what it declares, nothing else."""
+    """Not in the default set, which has `wheel`: tests of a package with what it declares alone."""
     sync(session, "--package", distribution(name), "--group", "test")
     assert_alone(session, name)
     pytest(session, str(PROJECTS[name] / "tests"))
@@ -45,7 +45,7 @@ def assert_alone(session: nox.Session, name: str) -> None:
 @nox.session
 @nox.parametrize("name", list(PROJECTS), ids=list(PROJECTS))
 def wheel(session: nox.Session, name: str) -> None:
-    """The same tests against the wheels, as somebody who installs the package gets them."""
+    """Tests of a package as its wheels bring it to somebody, with what it declares and nothing else."""
     wheels = build_wheels(session, needed(name))
     for path in wheels:
         assert_complete(session, path)
