@@ -28,6 +28,8 @@ from moviegen_miniature.sound.classes import fit_class_judge
 from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
 from moviegen_miniature.sound.events import events
 from moviegen_miniature.sound.judge_command import SoundJudge
+from moviegen_miniature.sound.moods import NAMES, NONE, fit_mood_judge, with_mood
+from moviegen_miniature.sound.music import MOODS
 from moviegen_miniature.sound.onsets import others
 from moviegen_miniature.sound.report import Listened
 from moviegen_miniature.sound.sampling_command import SoundSamplingStudy
@@ -173,7 +175,7 @@ def test_pictures_are_seen_at_their_own_times(sound_cast: SoundCast) -> None:
 
 def test_true_soundtracks_reach_what_is_asked_and_those_of_others_do_not() -> None:
     plan = SoundPlan(24, 3.0)
-    evaluation = SoundEvaluation(fit_class_judge(250), plan, silent)
+    evaluation = SoundEvaluation(fit_class_judge(250), fit_mood_judge(300, seconds=3.0), plan, silent)
     evaluation.judges(16_000)
     assert all(goal.reached for goal in evaluation.goals)
     (_, heard) = evaluation.rows[0]
@@ -181,6 +183,18 @@ def test_true_soundtracks_reach_what_is_asked_and_those_of_others_do_not() -> No
     wrong = [clip.mostly_of(loud[other].events) for clip, other in zip(loud, others(len(loud)), strict=True)]
     assert np.mean(wrong) < 0.5
     assert all(clip.all_of(clip.events) for clip in loud)
+
+
+def test_music_is_told_by_its_notes_and_not_by_what_happens() -> None:
+    judge, rng = fit_mood_judge(300, seconds=3.0), np.random.default_rng(0)
+    takes = SoundPlan(12, 3.0).takes()
+    right = [
+        judge.heard(with_mood(take, mood, rng), 16_000) == (NONE if mood is None else mood.name)
+        for take in takes
+        for mood in (None, *MOODS)
+    ]
+    assert np.mean(right) > 0.9
+    assert len(set(NAMES)) == len(MOODS) + 1
 
 
 def test_classes_of_a_clip_by_hand() -> None:
@@ -224,7 +238,7 @@ def unseeing(sound_cast: SoundCast) -> SoundCast:
 
 @pytest.mark.parametrize("name", ["seeing", "unseeing"])
 def test_the_true_soundtrack_ranks_first(name: str, sprites: Sprites, request: pytest.FixtureRequest) -> None:
-    evaluation = SoundEvaluation(fit_class_judge(20), SoundPlan(24, 4.0), silent)
+    evaluation = SoundEvaluation(fit_class_judge(20), fit_mood_judge(7), SoundPlan(24, 4.0), silent)
     evaluation.ranking(request.getfixturevalue(name), sprites)
     above, first = evaluation.goals
     assert above.reached
@@ -286,7 +300,7 @@ def test_generated_clips_are_compared_with_what_is_tracked(
     sound_cast: SoundCast, sprites: Sprites, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A video model that draws the truth, and a judge of landings that finds one at 1 s."""
-    evaluation = SoundEvaluation(fit_class_judge(20), SoundPlan(2), silent)
+    evaluation = SoundEvaluation(fit_class_judge(20), fit_mood_judge(7), SoundPlan(2), silent)
     motions = []
 
     def drawn(cast: object, asked: list[Asked], *rest: object) -> list[Frames]:

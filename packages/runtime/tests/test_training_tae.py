@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from moviegen_runtime.data.source import CaptionedClip
-from moviegen_runtime.training.build import tae_config
+from moviegen_runtime.training.build import load_initial, tae_config
 from moviegen_runtime.training.clips import ClipBatch, collate_clips, random_crops
 from moviegen_runtime.training.recipe import Crops, TAERecipe
 from moviegen_runtime.training.recipe_file import validate_recipe
 from moviegen_runtime.training.tae_module import TAEModule
-from moviegen_tae import hinge_loss
+from moviegen_tae import from_pretrained, hinge_loss
 from torch import Tensor
 
 RECIPE: dict[str, Any] = {
@@ -160,6 +161,31 @@ def test_one_backward_pass_gives_each_player_its_own_gradient() -> None:
     for parameter, gradient in zip(discriminator.parameters(), wanted, strict=True):
         assert parameter.grad is not None
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_a_leg_of_the_decoder_leaves_latents_as_they_were(tmp_path: Path) -> None:
+    module().export(tmp_path / "first")
+    training = module(decoder_only=True, **GAME, optimizer={"lr": 1e-2})
+    load_initial(training, tmp_path / "first")
+    training.trainer = SimpleNamespace(precision="32-true")
+    optimizer = training.configure_optimizers()
+    for step in range(2, 5):
+        optimizer.zero_grad()
+        training.loss(batch(), step)[0].backward()
+        optimizer.step()
+        training.ema.update(training.model)
+    training.export(tmp_path / "second")
+    first, second = (from_pretrained(tmp_path / name).state_dict() for name in ("first", "second"))
+    moved = {name for name in first if not torch.equal(first[name], second[name])}
+    # A single latent frame attends to itself, whatever it asks for.
+    free = ("attention.temporal.q.", "attention.temporal.k.")
+    decoder = {name for name in first if name.startswith("decoder.")}
+    assert moved == {name for name in decoder if not any(part in name for part in free)}
+
+
+def test_a_leg_of_the_decoder_does_not_start_from_nothing() -> None:
+    with pytest.raises(ValueError, match="decoder_only trains on the latents of an encoder that is there"):
+        module(decoder_only=True).prepare()
 
 
 def test_both_players_are_moved_and_clipped_each_by_its_own_norm() -> None:

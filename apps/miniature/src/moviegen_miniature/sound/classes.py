@@ -53,14 +53,28 @@ def fit_class_judge(num_takes: int = 1000, *, seed: int = 1_000_000) -> ClassJud
         num_takes: how many.
         seed: of the takes; the default is one that no other part of the stage uses.
     """
-    features, classes = _examples(num_takes, seed)
-    wanted = np.zeros((len(classes), len(SOUNDS)))
+    return ClassJudge(fit_classes(*_examples(num_takes, seed), len(SOUNDS), _RIDGE))
+
+
+def fit_classes(
+    features: NDArray[np.float64], classes: NDArray[np.int64], count: int, ridge: float
+) -> NDArray[np.float64]:
+    """Ridge regression of which class each example is of; rare ones count as much as common ones.
+
+    Args:
+        features: (examples, features).
+        classes: (examples,), each from 0 to `count` - 1.
+
+    Returns:
+        (features, count): the largest of an example's features times these is its class.
+    """
+    wanted = np.zeros((len(classes), count))
     wanted[np.arange(len(classes)), classes] = 1
-    # Rare sounds count as much as common ones.
     weight = 1 / np.maximum(wanted.sum(0), 1)[classes]
-    weighted = features * weight[:, None] * len(classes) / len(SOUNDS)
-    ridge = _RIDGE * np.eye(features.shape[1])
-    return ClassJudge(np.linalg.solve(weighted.T @ features + ridge, weighted.T @ wanted))
+    weighted = features * weight[:, None] * len(classes) / count
+    damped = weighted.T @ features + ridge * np.eye(features.shape[1])
+    weights: NDArray[np.float64] = np.linalg.solve(damped, weighted.T @ wanted)
+    return weights
 
 
 def _examples(num_takes: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

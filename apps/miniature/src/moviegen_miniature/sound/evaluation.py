@@ -23,6 +23,8 @@ from moviegen_miniature.judge.report import Goal, exactly, goals_table, percent
 from moviegen_miniature.judge.trials import Sampling, half_bytes, prompts, sampled
 from moviegen_miniature.sound.classes import ClassJudge
 from moviegen_miniature.sound.events import events
+from moviegen_miniature.sound.moods import NONE, MoodJudge, with_mood
+from moviegen_miniature.sound.music import MOODS, mood_of
 from moviegen_miniature.sound.onsets import agreement, chance_f1, f1_interval, inner, others, shuffled
 from moviegen_miniature.sound.report import Listened, Pair, kinds_table, listen, listen_to_truth, table
 from moviegen_miniature.sound.sight import landings
@@ -37,6 +39,7 @@ from moviegen_miniature.sound.trials import (
     codec_fidelity,
     cues,
     films,
+    given_back,
     made,
 )
 from moviegen_miniature.sprites import Sprites
@@ -96,11 +99,13 @@ class SoundEvaluation:
 
     Args:
         classes: tells sounds apart.
+        moods: tells music apart.
         plan: how much is measured.
         say: hears of progress.
     """
 
     classes: ClassJudge
+    moods: MoodJudge
     plan: SoundPlan
     say: Callable[[str], None]
     rows: list[tuple[str, Sequence[Listened]]] = field(default_factory=list)
@@ -113,6 +118,7 @@ class SoundEvaluation:
         self.goals += [
             Goal("onset judge, true soundtracks: F1", _f1(heard), 0.95, digits=3),
             _share("class judge, true soundtracks: class of clip", _mostly_right(heard), 98),
+            _share("mood judge, true soundtracks: mood of the music, or none", self._moods_right(None), 98),
         ]
 
     def codec(self, codec: AudioCodec) -> None:
@@ -126,6 +132,7 @@ class SoundEvaluation:
             Goal(f"{name}: SI-SDR", mean_interval(whole.si_sdr), unit=" dB", digits=2),
             Goal(f"{name}: F1", _f1(heard), digits=3),
             _share(f"{name}: class of clip", _mostly_right(heard)),
+            _share(f"{name}: mood of the music, or none", self._moods_right(codec)),
         ]
 
     def ranking(self, cast: SoundCast, sprites: Sprites) -> None:
@@ -180,6 +187,7 @@ class SoundEvaluation:
                 self.goals += _picture_goals("pictures and captions", both)
                 self.goals.append(Goal("captions, pictures of other clips: F1", _f1(wrong), digits=3))
                 self.goals += _text_goals(text)
+                self.goals += self._music(cast, sprites, trial)
         self.goals.append(weights_goal(half_bytes(cast.codec, cast.dit)))
 
     def generated(
@@ -211,6 +219,50 @@ class SoundEvaluation:
             Goal(f"{name}: F1 of onsets against these landings", _f1_of(pairs), digits=3),
             Goal(f"{name}: F1 of as many onsets at random", exactly(chance), digits=3),
         ]
+
+    def _moods_right(self, codec: AudioCodec | None) -> list[bool]:
+        """Whether each mood is heard in true soundtracks, or in what a codec gives back of them.
+
+        Moods are drawn apart from what happens.
+        """
+        rng, rate = np.random.default_rng(_SEED), SMALLEST_RATE if codec is None else codec.sample_rate
+        right = []
+        for place, take in enumerate(self.plan.takes()):
+            mood = (None, *MOODS)[place % (len(MOODS) + 1)]
+            sound = with_mood(take, mood, rng, rate)
+            if codec is not None:
+                sound = given_back(codec, sound)
+            right.append(self.moods.heard(sound, rate) == (NONE if mood is None else mood.name))
+        return right
+
+    def _music(self, cast: SoundCast, sprites: Sprites, sampling: SoundSampling) -> list[Goal]:
+        """Music that captions ask for, without a film and with one, and where they ask for none."""
+        asked, plain = self.plan.takes(music_probability=1.0), self.plan.takes()
+        wanted = [mood_of(take.scene.lead.motion).name for take in asked]
+        goals = []
+        for given, film in (("captions alone", None), ("pictures and captions", films(asked, sprites))):
+            name = f"{given}, of music"
+            heard = self._moods(cast, name, asked, sampling, film)
+            right = [mood == want for mood, want in zip(heard, wanted, strict=True)]
+            goals.append(_share(f"{name}: music is heard", [mood != NONE for mood in heard]))
+            goals.append(_share(f"{name}: its mood", right))
+        name = "captions alone, of no music"
+        heard = self._moods(cast, name, plain, sampling, None)
+        return [*goals, _share(f"{name}: none is heard", [mood == NONE for mood in heard])]
+
+    def _moods(
+        self,
+        cast: SoundCast,
+        name: str,
+        takes: Sequence[Take],
+        sampling: SoundSampling,
+        film: Callable[[int], Film] | None,
+    ) -> list[str]:
+        self.say(name)
+        sounds = made(
+            cast, len(takes), self.plan.seconds, sampling, self.say, film=film, words=captions(takes)
+        )
+        return [self.moods.heard(sound, cast.codec.sample_rate) for sound in sounds]
 
     def __str__(self) -> str:
         return "\n\n".join([goals_table(self.goals), table(self.rows), kinds_table(self.rows)])

@@ -27,7 +27,7 @@ class SoundJudge:
     num_generated: int = 40
     """Clips that it makes, at least 2, all of bounces."""
     num_clips: int = 200
-    """Clips, or prompts, of each kind, at least 2; none with music."""
+    """Clips, or prompts, of each kind, at least 2; with music only where music is what is judged."""
     split: Literal["seen", "held_out"] = "held_out"
     """Combinations of actor, motion and set that training saw, or those it never saw."""
     seconds: float = 4.0
@@ -71,10 +71,13 @@ class SoundJudge:
             raise ValueError("a codec alone makes no sound of a video: leave out --codec or --video")
         from moviegen_miniature.sound.classes import fit_class_judge
         from moviegen_miniature.sound.evaluation import SoundEvaluation, SoundPlan
+        from moviegen_miniature.sound.moods import fit_mood_judge
 
         plan = SoundPlan(6 if self.quick else self.num_clips, self.seconds, self.split)
-        say("the class judge is fitted")
-        evaluation = SoundEvaluation(fit_class_judge(100 if self.quick else 1000), plan, say)
+        say("the judges are fitted")
+        few = 100 if self.quick else 1000
+        moods = fit_mood_judge(few, seconds=self.seconds)
+        evaluation = SoundEvaluation(fit_class_judge(few), moods, plan, say)
         told = self._with_cast(evaluation) if self.codec is None else self._with_codec(evaluation, self.codec)
         print(f"{plan.num_clips} clips of {self.seconds:g} s, {self.split}{told}")
         print()

@@ -17,6 +17,7 @@ class Mood:
     """What the music is like.
 
     Args:
+        name: one word for it.
         words: how a caption says it.
         beats: a minute.
         chords: roots in semitones above the key, one chord for two beats.
@@ -25,6 +26,7 @@ class Mood:
         pads: whether the chords sound throughout.
     """
 
+    name: str
     words: tuple[str, ...]
     beats: float
     chords: tuple[int, ...]
@@ -33,25 +35,53 @@ class Mood:
     pads: bool
 
 
-_CALM = Mood(("calm music on a soft pad", "quiet, slow chords"), 66, (0, 5, 0, 7), False, (-1,), True)
+_CALM = Mood(
+    "calm",
+    ("calm music on a soft pad", "quiet, slow chords"),
+    beats=66,
+    chords=(0, 5, 0, 7),
+    minor=False,
+    pattern=(-1,),
+    pads=True,
+)
 _LIVELY = Mood(
+    "lively",
     ("lively music with quick plucked notes", "a fast, cheerful pattern of plucked notes"),
-    132,
-    (0, 7, 5, 7),
-    False,
-    (0, 2, 1, 3),
-    True,
+    beats=132,
+    chords=(0, 7, 5, 7),
+    minor=False,
+    pattern=(0, 2, 1, 3),
+    pads=True,
 )
 _PLAYFUL = Mood(
-    ("playful, hopping music", "short playful notes"), 116, (0, 5, 7, 0), False, (0, -1, 2, 3), False
+    "playful",
+    ("playful, hopping music", "short playful notes"),
+    beats=116,
+    chords=(0, 5, 7, 0),
+    minor=False,
+    pattern=(0, -1, 2, 3),
+    pads=False,
 )
 _TENSE = Mood(
-    ("dark, tense music", "a tense pattern in a minor key"), 100, (0, 1, 0, -2), True, (0, 0, 2, 0), True
+    "tense",
+    ("dark, tense music", "a tense pattern in a minor key"),
+    beats=100,
+    chords=(0, 1, 0, -2),
+    minor=True,
+    pattern=(0, 0, 2, 0),
+    pads=True,
 )
 _DREAMY = Mood(
-    ("dreamy music that turns round and round", "a gentle waltz"), 90, (0, 9, 5, 7), False, (0, 1, 2), True
+    "dreamy",
+    ("dreamy music that turns round and round", "a gentle waltz"),
+    beats=90,
+    chords=(0, 9, 5, 7),
+    minor=False,
+    pattern=(0, 1, 2),
+    pads=True,
 )
-_MOODS = {
+MOODS = (_CALM, _LIVELY, _PLAYFUL, _TENSE, _DREAMY)
+_MOOD_OF = {
     "still": _CALM,
     "left": _LIVELY,
     "right": _LIVELY,
@@ -67,7 +97,7 @@ _MOODS = {
 
 def mood_of(motion: str) -> Mood:
     """The mood that goes with a motion of the lead."""
-    return _MOODS[motion]
+    return _MOOD_OF[motion]
 
 
 def music(mood: Mood, rng: np.random.Generator, samples: int, rate: int) -> Samples:

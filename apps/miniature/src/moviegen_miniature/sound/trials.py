@@ -143,15 +143,21 @@ def codec_fidelity(codec: AudioCodec, takes: Sequence[Take], say: Callable[[str]
     distance = MelDistance(codec.sample_rate)
     mel, ratios, sounds = [], [], []
     for place, take in enumerate(takes):
-        true = AudioClip(torch.from_numpy(soundtrack(take, rate=codec.sample_rate))[None], codec.sample_rate)
-        with torch.no_grad():
-            given = codec.decode(codec.encode(true)).samples
-            mel.append(float(distance(given, true.samples)))
-        ratios.append(float(si_sdr(given, true.samples)))
-        sounds.append(given[0].numpy())
+        true = soundtrack(take, rate=codec.sample_rate)
+        sounds.append(given_back(codec, true))
+        pair = torch.from_numpy(sounds[-1])[None], torch.from_numpy(true)[None]
+        mel.append(float(distance(*pair)))
+        ratios.append(float(si_sdr(*pair)))
         if (place + 1) % 50 == 0:
             say(f"{place + 1} of {len(takes)} soundtracks through the codec")
     return SoundFidelity(mel, ratios, sounds)
+
+
+@torch.no_grad()
+def given_back(codec: AudioCodec, sound: Sound) -> Sound:
+    """A sound through a codec, (1, N) at its rate."""
+    clip = AudioClip(torch.from_numpy(sound)[None], codec.sample_rate)
+    return np.asarray(codec.decode(codec.encode(clip)).samples[0])
 
 
 @torch.no_grad()

@@ -278,6 +278,8 @@ class TAERecipe(ModelRecipe):
         images: one-frame batches among the videos; None: videos only.
         short_clips: shorter clips at first; None: whole clips from the start.
         crops: cuts of random sizes from the clips; None: their whole frames.
+        decoder_only: keep the encoder and the statistics of its latents as `--init` brings them, so that
+            what is cached, and a transformer of such latents, go on fitting the autoencoder.
         statistics_clips: clips whose latents give the per-channel normalisation that is saved.
     """
 
@@ -289,6 +291,7 @@ class TAERecipe(ModelRecipe):
     images: ImageBatches | None = Field(default_factory=ImageBatches)
     short_clips: ShortClips | None = None
     crops: Crops | None = None
+    decoder_only: bool = False
     statistics_clips: _Count = 256
     validation: TAEValidation | None = None
 

@@ -52,6 +52,8 @@ class TAEModule(AdversarialModule[TAE]):
 
     def __init__(self, config: TAEConfig, recipe: TAERecipe, source: ClipSource) -> None:
         super().__init__(TAE(config), recipe)
+        if recipe.decoder_only:
+            self.model.encoder.requires_grad_(False)
         self.tae_recipe = recipe
         self.source = source
         weights = TAELossWeights(**recipe.loss.model_dump())
@@ -157,6 +159,10 @@ class TAEModule(AdversarialModule[TAE]):
     @torch.no_grad()
     def prepare(self) -> None:
         """Set the linear code, where there is one, to the principal components of training clips."""
+        if self.tae_recipe.decoder_only:
+            raise ValueError(
+                "decoder_only trains on the latents of an encoder that is there: give its weights by --init"
+            )
         if not self.model.config.linear_code:
             return
         clips = (frames for batch in self._statistics_batches() for frames in batch.clip().frames.cpu())
@@ -167,13 +173,17 @@ class TAEModule(AdversarialModule[TAE]):
     @torch.no_grad()
     def export(self, folder: Path) -> None:
         """Write the averaged weights with the per-channel statistics of their latents, in float16."""
+        if not self.tae_recipe.decoder_only:
+            self._measure_latents()
+        save(self.ema.model, folder, dtype=torch.float16)
+
+    def _measure_latents(self) -> None:
         means = [
             self.ema.model.posterior(batch.clip()).mean.transpose(0, 1).flatten(1)
             for batch in self._statistics_batches()
         ]
         values_CP = torch.cat(means, dim=1)
         self.ema.model.set_normalisation(values_CP.mean(dim=1), values_CP.std(dim=1).clamp_min(1e-3))
-        save(self.ema.model, folder, dtype=torch.float16)
 
     def _statistics_batches(self) -> Iterator[ClipBatch]:
         num_clips = min(self.tae_recipe.statistics_clips, len(self.source))
