@@ -18,7 +18,9 @@ def retrain(session: nox.Session) -> None:
     """
     sync(session, "--all-packages")
     given = ["--recipes", str(PROJECTS["miniature"] / "recipes"), "--out", str(ROOT / "runs" / "miniature")]
-    session.run("python", "-m", "moviegen_miniature.retrain", *given, *session.posargs)
+    # Interrupted, it is not to be killed before its trainings have saved what they have.
+    patient = {"interrupt_timeout": None, "terminate_timeout": None}
+    session.run("python", "-m", "moviegen_miniature.retrain", *given, *session.posargs, **patient)
 
 
 @nox.session

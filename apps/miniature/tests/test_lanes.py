@@ -16,6 +16,7 @@ from moviegen_miniature.lanes import Lanes, Step
 
 PLANS = """
 import os
+import signal
 import sys
 import time
 from functools import partial
@@ -40,7 +41,14 @@ def time_is_up(minutes):
     return False
 
 
-def fail(minutes):
+def fail(folder, minutes):
+    while not (folder / "waiting").exists():
+        time.sleep(0.1)
+    raise ValueError("this cannot be done")
+
+
+def fail_late(minutes):
+    time.sleep(2.0)
     raise ValueError("this cannot be done")
 
 
@@ -48,11 +56,16 @@ def crash(minutes):
     raise RuntimeError("a mistake")
 
 
+def die(minutes):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def until_told(folder, minutes):
     (folder / "waiting").touch()
     try:
         time.sleep(600)
     finally:
+        time.sleep(1.0)  # a second signal must not end this
         (folder / "saved").touch()
     return True
 
@@ -72,12 +85,20 @@ def late(folder):
     return ([Step("a", time_is_up)], [step(folder, "b"), step(folder, "c", ("a",))])
 
 
+def late_and_bad(folder):
+    return ([Step("a", time_is_up)], [Step("b", fail_late)])
+
+
 def bad(folder):
-    return ([Step("a", fail)], [step(folder, "b"), step(folder, "c", ("a",))])
+    return ([Step("a", partial(fail, folder))], [Step("b", partial(until_told, folder))])
 
 
 def broken(folder):
     return ([Step("a", crash)], [step(folder, "b", ("a",))])
+
+
+def killed(folder):
+    return ([Step("a", die)], [step(folder, "b", ("a",))])
 
 
 def endless(folder):
@@ -136,8 +157,19 @@ def test_what_waits_ends_when_time_is_up_elsewhere(plans: Path, capfd: pytest.Ca
 def test_a_failure_ends_all_lanes_and_is_told(plans: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="a part failed, as said above"):
         run("bad", plans)
-    assert "c" not in [name for name, _ in done(plans)]
+    assert (plans / "saved").exists()
     assert "this cannot be done" in capfd.readouterr().err
+
+
+def test_a_failure_counts_after_time_was_up_elsewhere(plans: Path) -> None:
+    with pytest.raises(ValueError, match="a part failed"):
+        run("late_and_bad", plans)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_lane_that_was_killed_is_told_of(plans: Path) -> None:
+    with pytest.raises(ValueError, match="a part was ended by signal 9, perhaps for want of memory"):
+        run("killed", plans)
 
 
 def test_a_mistake_is_told_with_its_place(plans: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -147,8 +179,9 @@ def test_a_mistake_is_told_with_its_place(plans: Path, capfd: pytest.CaptureFixt
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_reaches_every_lane(number: signal.Signals, plans: Path) -> None:
+@pytest.mark.parametrize("whole", [True, False], ids=["terminal", "parent"])
+def test_an_interruption_reaches_every_lane_and_lets_it_clear_away(whole: bool, plans: Path) -> None:
+    """SIGINT to all processes, as a terminal sends it, or SIGTERM to the one that began them."""
     code = (
         "import sys; from functools import partial; from pathlib import Path\n"
         "import moviegen_miniature.lanes as lanes, plans_of_lanes as plans\n"
@@ -159,12 +192,16 @@ def test_an_interruption_reaches_every_lane(number: signal.Signals, plans: Path)
     )
     (plans / "main.py").write_text(code)
     environment = os.environ | {"PYTHONPATH": str(plans)}
-    with subprocess.Popen([sys.executable, plans / "main.py", plans], env=environment) as process:
+    command = [sys.executable, plans / "main.py", plans]
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         deadline = time.monotonic() + 300
         while not (plans / "waiting").exists():
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        process.send_signal(number)
+        if whole:
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.terminate()
         assert process.wait(timeout=300) == 130
     assert (plans / "saved").exists()
 
@@ -181,3 +218,13 @@ def test_the_duration_is_that_of_the_longest_chain(monkeypatch: pytest.MonkeyPat
     assert lanes.duration(plan) == 10.0  # a, b, e
     monkeypatch.setattr(lanes, "cores", lambda: 1)
     assert lanes.duration(plan) == 13.0
+
+
+def test_steps_that_wait_for_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(name: str, after: tuple[str, ...]) -> Step:
+        return Step(name, lambda _: True, 1.0, after)
+
+    monkeypatch.setattr(lanes, "cores", lambda: 2)
+    for waits_for in ("b", "nothing"):
+        with pytest.raises(ValueError, match="wait for each other"):
+            lanes.duration(([step("a", (waits_for,))], [step("b", ("a",))]))

@@ -72,6 +72,12 @@ def test_the_forecast_is_work_over_speed(cores: int, forecast: str, monkeypatch:
     assert retrain._forecast([(video,), ([codec], [sight])]) == forecast
 
 
+def test_the_measurement_of_speed_leaves_the_number_of_threads_as_it_was() -> None:
+    before = torch.get_num_threads()
+    assert retrain._measured_gflops(before + 1) > 0
+    assert torch.get_num_threads() == before
+
+
 def test_the_work_of_a_training_is_that_of_its_samples_and_of_its_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -123,14 +123,17 @@ def test_each_sample_sounds_as_it_does_alone(tiny_sound_model: Path) -> None:
     assert json.loads(Path("bus-seed5.json").read_text())["sound"]["seed"] == 5
 
 
-@pytest.mark.parametrize("arguments", [["bus.gif"], ["bus.mp4", "--frames", "1"]])
-def test_what_holds_no_sound_gets_none_without_a_word(
-    tiny_sound_model: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [(["bus.gif"], ""), (["bus.mp4", "--frames", "1"], "moviegen: a single frame has no soundtrack\n")],
+)
+def test_what_holds_no_sound_gets_none(
+    tiny_sound_model: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
 ) -> None:
     main(["generate", PROMPT, "--model", str(tiny_sound_model), "-o", *arguments])
     assert samples(arguments[0]) is None
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == (f"{arguments[0]}\n", "")
+    assert (captured.out, captured.err) == (f"{arguments[0]}\n", told)
 
 
 def test_a_cast_without_models_of_sound_says_so_in_a_line(

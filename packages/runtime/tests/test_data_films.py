@@ -139,6 +139,9 @@ def test_lines_that_cannot_be_used_are_named_together(tmp_path: Path) -> None:
         ({"pieces": 0}, "pieces of one file"),
         ({"seconds": 61.0, "pieces": 10}, "last 600 s at most"),
         ({"size": 4}, "size from 8"),
+        ({"seconds": 1e-5}, "has no samples"),
+        ({"seconds": 0.02, "pictures": True}, "a piece must have from 1 to"),
+        ({"seconds": 60.0, "pictures": True, "size": 1024, "fps": 24.0}, "a piece must have from 1 to"),
         ({"seconds": 10.0}, "lasts 3.0"),
         ({"length": 3.0}, "refuses its options"),
     ],
@@ -157,6 +160,39 @@ def test_a_damaged_film_is_told_when_it_is_read(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"a\.mkv is (damaged|cut off)"):
         source[0]
+
+
+def test_a_sound_that_ends_before_its_header_says_is_no_silence(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "whole.flac"), "w") as container:
+        stream = container.add_stream("flac", rate=RATE, layout="mono")
+        wave = (8000 * np.random.default_rng(0).standard_normal((1, 4 * RATE))).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+        frame.sample_rate = RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    data = (tmp_path / "whole.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(data[: len(data) // 2])
+    listing = listed(tmp_path, "whole.flac,hiss", "cut.flac,hiss")
+    source = FilmSounds(listing=listing, rate=RATE, seconds=1.0, pieces=4)
+    assert len(source) == 8
+    assert np.abs(source[3].samples).min(axis=0).mean() > 0.01
+    assert source[4].samples.shape == (1, RATE)
+    with pytest.raises(ValueError, match=r"cut\.flac is (cut off|damaged)"):
+        source[7]
+
+
+def test_another_list_is_no_way_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film(tmp_path / "a.mp4")
+    command = ["data", "sounds", "--source", "films", "--set", f"listing={tmp_path / 'films.csv'}"]
+    command += ["--set", "rate=16000", "--set", "seconds=1.0", "--codec", "miniature"]
+    command += ["-o", str(tmp_path / "out")]
+    listed(tmp_path, "a.mp4,beeps")
+    main(command)
+    main(command)
+    listed(tmp_path, "a.mp4,other words")
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "source" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_command_caches_films_of_a_list(

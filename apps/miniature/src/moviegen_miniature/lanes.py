@@ -11,8 +11,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnProcess
+from threading import Thread
 from types import FrameType
 from typing import TextIO
 
@@ -42,7 +43,7 @@ Lanes = Sequence[Sequence[Step]]
 """Of a plan. One lane after the other is an order that `after` allows."""
 
 
-class _Signals:
+class _StepEvents:
     """What lanes tell each other: which steps are complete, and that a lane ended before its last one."""
 
     def __init__(self, lanes: Lanes) -> None:
@@ -84,11 +85,15 @@ def side_by_side(lanes: Lanes) -> bool:
 
 
 def duration(lanes: Lanes) -> float:
-    """Work that lies one after the other: with lanes side by side, that of the longest chain of steps."""
+    """Work that lies one after the other: with lanes side by side, that of the longest chain of steps.
+
+    Raises:
+        ValueError: steps wait for what never comes.
+    """
     if not side_by_side(lanes):
         return sum(step.work for lane in lanes for step in lane)
     ends: dict[str, float] = {}
-    while len(ends) < sum(map(len, lanes)):
+    while (known := len(ends)) < sum(map(len, lanes)):
         for lane in lanes:
             clock = 0.0
             for step in lane:
@@ -96,6 +101,8 @@ def duration(lanes: Lanes) -> float:
                     break
                 clock = max([clock, *(ends[name] for name in step.after)]) + step.work
                 ends[step.name] = clock
+        if len(ends) == known:
+            raise ValueError("the steps of a plan wait for each other, or for one that no lane has")
     return max(ends.values())
 
 
@@ -115,16 +122,17 @@ def run_plan(make: Callable[[], Lanes], max_minutes: float | None) -> bool:
         KeyboardInterrupt: interrupted; trainings have saved what they had.
     """
     lanes = make()
-    signals = _Signals(lanes)
+    events = _StepEvents(lanes)
     if not side_by_side(lanes):
         from moviegen_runtime.training.process import prepare_process
 
-        prepare_process(None)
-        return _run_steps([step for lane in lanes for step in lane], max_minutes, signals)
+        prepare_process(cores())
+        with _terminated_as_interrupted():
+            return _run_steps([step for lane in lanes for step in lane], max_minutes, events)
     context = get_context("spawn")
     processes = [
         context.Process(
-            target=_lane_process, args=(make, index, signals, max_minutes, threads_of_a_lane(lanes))
+            target=_lane_process, args=(make, index, events, max_minutes, threads_of_a_lane(lanes))
         )
         for index in range(len(lanes))
     ]
@@ -132,33 +140,39 @@ def run_plan(make: Callable[[], Lanes], max_minutes: float | None) -> bool:
         try:
             for process in processes:
                 process.start()
-            first = _first_bad_end(processes, signals)
+            worst = _worst_end(processes, events)
         except BaseException:
             _end(processes)  # each saves what it has
             raise
-    if first is None:
-        return True
-    if first == _INCOMPLETE:
-        return False
-    if first == _INTERRUPTED:
+    if worst == _INTERRUPTED:
         raise KeyboardInterrupt
-    raise ValueError("a part failed, as said above; the same command goes on from what is done")
+    if worst < 0:
+        raise ValueError(
+            f"a part was ended by signal {-worst}, perhaps for want of memory; the same command goes on from "
+            "what is done"
+        )
+    if worst not in (0, _INCOMPLETE):
+        raise ValueError("a part failed, as said above; the same command goes on from what is done")
+    return worst == 0
 
 
-def _first_bad_end(processes: Sequence[SpawnProcess], signals: _Signals) -> int | None:
-    """Wait for all lanes; the exit code of the first that did not complete. A failure ends all of them."""
-    first: int | None = None
+def _worst_end(processes: Sequence[SpawnProcess], events: _StepEvents) -> int:
+    """Wait for all lanes. A failure ends the others, and its code counts before that of time that is up."""
+    worst = 0
     running = list(processes)
     while running:
         connection.wait([process.sentinel for process in running])
         for process in [process for process in running if not process.is_alive()]:
             running.remove(process)
-            if process.exitcode != 0 and first is None:
-                first = process.exitcode or _FAILED
-                signals.end_early()
-                if first != _INCOMPLETE:
-                    _end(running)
-    return first
+            code = process.exitcode or 0
+            if code == 0:
+                continue
+            events.end_early()
+            if worst in (0, _INCOMPLETE):
+                worst = code
+            if code != _INCOMPLETE:
+                _end(running)
+    return worst
 
 
 def _end(processes: Sequence[SpawnProcess]) -> None:
@@ -172,10 +186,11 @@ def _end(processes: Sequence[SpawnProcess]) -> None:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM interrupts: what was begun is cleared away, and no lane outlives the process that began it."""
+    """The first SIGTERM interrupts, so that what was begun is cleared away."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number, frame
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -186,15 +201,17 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _lane_process(
-    make: Callable[[], Lanes], index: int, signals: _Signals, max_minutes: float | None, threads: int
+    make: Callable[[], Lanes], index: int, events: _StepEvents, max_minutes: float | None, threads: int
 ) -> None:
     """What a lane's process does; it ends with one of the exit codes, having said why."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's reaches the parent too, which ends its lanes
+    Thread(target=_end_with_parent, daemon=True).start()
     from moviegen_runtime.training.process import prepare_process
 
     prepare_process(threads)
     try:
         with _terminated_as_interrupted():
-            complete = _run_steps(make()[index], max_minutes, signals, named=True)
+            complete = _run_steps(make()[index], max_minutes, events, named=True)
     except (ValueError, OSError) as error:
         say(" ".join(str(error).split()))
         sys.exit(_FAILED)
@@ -206,14 +223,22 @@ def _lane_process(
     sys.exit(0 if complete else _INCOMPLETE)
 
 
+def _end_with_parent() -> None:
+    """No lane outlives the process that began it, whatever ends that."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _run_steps(
-    steps: Sequence[Step], max_minutes: float | None, signals: _Signals, named: bool = False
+    steps: Sequence[Step], max_minutes: float | None, events: _StepEvents, named: bool = False
 ) -> bool:
     begin = time.monotonic()
     for step in steps:
-        if not signals.are_complete(step.after):
+        if not events.are_complete(step.after):
             say(f"{step.name}: waits for {' and '.join(step.after)}")
-        if not signals.wait(step.after):
+        if not events.wait(step.after):
             say(f"{step.name}: what it waits for is not complete; the same command goes on from there")
             return False
         left = None
@@ -224,7 +249,7 @@ def _run_steps(
         if not complete:
             say(f"time is up while {step.name} is trained; the same command goes on from there")
             return False
-        signals.complete(step)
+        events.complete(step)
     return True
 
 

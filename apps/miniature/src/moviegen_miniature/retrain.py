@@ -137,8 +137,10 @@ def plan_sound(recipes: Path, out: Path) -> Lanes:
     runs = out / "sound"
     codec, sight = _weights(runs, "codec"), _weights(runs, "sight")
     films, sounds = runs / "films", runs / "sounds"
-    *_, settled, whole = LEGS["codec"]  # the last leg trains the decoder alone: latents are settled before
-    encoder = str(runs / settled / "weights")
+    *_, encoder_leg, last_leg = LEGS[
+        "codec"
+    ]  # the last leg trains the decoder alone: latents are settled before
+    encoder = str(runs / encoder_leg / "weights")
     encoded = partial(Sounds, codec=encoder, source="stage")
     options = ("split=train", "rate=16000")
     seen = encoded(films, set=("pictures=true", *options), num_sounds=FILMS, sight=str(sight))
@@ -155,10 +157,10 @@ def plan_sound(recipes: Path, out: Path) -> Lanes:
         _legs(recipes, runs, "codec"),
         [
             *_legs(recipes, runs, "sight"),
-            _whole("films", seen.run, work, after=(settled,)),
+            _whole("films", seen.run, work, after=(encoder_leg,)),
             _whole("sounds", alone.run, _encoding_work("codec", SOUNDS)),
             *_legs(recipes, runs, "audio_dit", settings),
-            _whole("cast", cast, after=(whole,)),
+            _whole("cast", cast, after=(last_leg,)),
             # Few steps: the paper's 64, each of two calls, would take hours for all of its sounds.
             _whole("sound judge", SoundJudge(model=str(out / "cast"), steps=16, method="euler").run),
         ],
@@ -244,6 +246,7 @@ def _measured_gflops(threads: int) -> float:
     """Best of a few matrix products in float32, in units of 1e9 operations a second."""
     import torch
 
+    usual = torch.get_num_threads()
     torch.set_num_threads(threads)
     side = 1024
     matrix = torch.ones(side, side)
@@ -252,6 +255,7 @@ def _measured_gflops(threads: int) -> float:
         begin = time.perf_counter()
         matrix @ matrix
         best = max(best, 2 * side**3 / (time.perf_counter() - begin) / 1e9)
+    torch.set_num_threads(usual)
     return best
 
 

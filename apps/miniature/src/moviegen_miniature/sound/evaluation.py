@@ -223,7 +223,7 @@ class SoundEvaluation:
     def _moods_right(self, codec: AudioCodec | None) -> list[bool]:
         """Whether each mood is heard in true soundtracks, or in what a codec gives back of them.
 
-        Moods are drawn apart from what happens.
+        Moods follow each other in turn, whatever happens.
         """
         rng, rate = np.random.default_rng(_SEED), SMALLEST_RATE if codec is None else codec.sample_rate
         right = []

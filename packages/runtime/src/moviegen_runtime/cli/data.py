@@ -191,13 +191,15 @@ class Sounds:
 
         from moviegen_runtime.data.progress import JobProgress
         from moviegen_runtime.data.sound_caching import SoundJob, cache_sounds, sounds_done
-        from moviegen_runtime.data.sounds import open_sounds
+        from moviegen_runtime.data.sounds import Fingerprinted, open_sounds
 
         options = _parse_options(self.set)
         source, device = open_sounds(self.source, options), _device(self.device)
+        told = json.dumps(options, sort_keys=True, default=str)
+        file = f" {source.fingerprint}" if isinstance(source, Fingerprinted) else ""
         job = SoundJob(
             source=source,
-            origin=f"source {self.source} {json.dumps(options, sort_keys=True, default=str)}",
+            origin=f"source {self.source} {told}{file}",
             num_sounds=len(source) if self.num_sounds is None else self.num_sounds,
             codec=load_codec(self.codec).to(device),
             codec_hash=weights_hash(locate_codec(self.codec)),

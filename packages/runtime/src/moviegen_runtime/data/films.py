@@ -13,17 +13,16 @@ from pathlib import Path
 import av
 import numpy as np
 from moviegen_audio import SoundCaption
-from numpy.typing import NDArray
 
-from moviegen_runtime.data.pack import CaptionedFile, read_list
+from moviegen_runtime.data.pack import CaptionedFile, PackList, read_list
 from moviegen_runtime.data.sounds import CaptionedSound
 from moviegen_runtime.data.source import CaptionedClip
 from moviegen_runtime.media.film import open_film, open_sound
 from moviegen_runtime.media.hearing import heard
-from moviegen_runtime.media.reading import opened, read_clip
+from moviegen_runtime.media.reading import MAX_CLIP_PIXELS, opened, read_clip
 
 _MOST_SECONDS = 600.0
-"""Of a film that are held at once."""
+"""Of a file that are used: its last piece is reached by reading all before it."""
 _QUALITY = 7.0  # as the paper asks for at inference; ours where a list says nothing
 _ANSWERS = {"": False, "no": False, "false": False, "0": False, "yes": True, "true": True, "1": True}
 _TOLD = 3
@@ -51,9 +50,9 @@ class FilmSounds:
 
     Args:
         listing: CSV in UTF-8 whose first line names the columns `path` and `caption`: what is heard. Relative
-            paths are relative to it. Further columns are read where they are there: `music`, what
-            the music is like, empty where there is none; `quality` of the recording, 1 to 10, 7 where it is
-            empty; `speech` and `vocals`, yes or no.
+            paths are relative to it. Further columns are read where they are there: `music`, what the music
+            is like, empty where there is none; `quality` of the recording, 1 to 10, 7 where it is empty;
+            `speech` and `vocals`, yes or no.
         rate: samples a second; a codec reads its own.
         seconds: length of a piece.
         pieces: most that one file gives.
@@ -87,32 +86,48 @@ class FilmSounds:
             raise ValueError(f"fps must be up to 240 and size from 8 to 1024, not {fps!r} and {size!r}")
         self.rate, self.seconds, self.pictures = rate, seconds, pictures
         self.fps, self.size = fps, size
-        self._films = self._looked_at(Path(listing), pieces)
+        self._check_pieces()
+        files = read_list(Path(listing))
+        self.fingerprint = files.sha256
+        self._films = self._looked_at(files, listing, pieces)
         self._ends = np.cumsum([film.pieces for film in self._films])
-        self._held: tuple[int, tuple[CaptionedSound, ...]] | None = None
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> CaptionedSound:
-        """A piece.
+        """A piece; its file is read from the beginning up to its end.
 
         Raises:
             IndexError: there are not so many.
-            ValueError: its file is damaged.
+            ValueError: the file is damaged, or ends before its header says so.
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
-        film = int(np.searchsorted(self._ends, index, side="right"))
-        if self._held is None or self._held[0] != film:  # the next piece is often of the same file
-            self._held = film, self._read(self._films[film])
-        return self._held[1][index - int(self._ends[film]) + self._films[film].pieces]
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        film = self._films[number]
+        place = index - int(self._ends[number]) + film.pieces
+        begin = film.begin + place * Fraction(self.seconds)
+        count = round(self.seconds * self.rate)
+        samples = heard(film.path, begin=begin, samples=count, rate=self.rate, complete=True)
+        picture = self._picture(film, place) if self.pictures else None
+        return CaptionedSound(samples, self.rate, film.heard, picture)
 
-    def _looked_at(self, listing: Path, most: int) -> tuple[_Film, ...]:
-        """The films of a list; only their headers are read."""
+    def _check_pieces(self) -> None:
+        if round(self.seconds * self.rate) < 1:
+            raise ValueError(f"a piece of {self.seconds:g} s has no samples: give longer seconds")
+        frames = round(self.seconds * self.fps)
+        if self.pictures and not 1 <= frames <= MAX_CLIP_PIXELS // self.size**2:
+            raise ValueError(
+                f"a piece must have from 1 to {MAX_CLIP_PIXELS // self.size**2} frames at size {self.size}; "
+                f"{self.seconds:g} s at {self.fps:g} fps are {frames}"
+            )
+
+    def _looked_at(self, files: PackList, listing: str, most: int) -> tuple[_Film, ...]:
+        """The films of a list, by their headers and first frames."""
         films: dict[int, _Film] = {}
         problems: dict[int, str] = {}
-        for file in read_list(listing).files:
+        for file in files.files:
             try:
                 films[file.line] = self._film(file, most)
             except ValueError as error:
@@ -128,28 +143,16 @@ class FilmSounds:
             raise ValueError(f"{file.path} has no caption")
         begin, seconds = _extent(file.path, with_picture=self.pictures)
         count = min(most, math.floor(seconds / self.seconds + 1e-3))
-        if count == 0:
-            raise ValueError(f"{file.path} lasts {seconds:.2f} s, a piece {self.seconds:g} s")
+        if count < 1:
+            raise ValueError(f"{file.path} lasts {max(seconds, 0):.2f} s, a piece {self.seconds:g} s")
         return _Film(file.path, sound_caption(file), begin, count)
 
-    def _read(self, film: _Film) -> tuple[CaptionedSound, ...]:
-        samples = round(self.seconds * self.rate)
-        whole = heard(film.path, begin=film.begin, samples=samples * film.pieces, rate=self.rate)
-        pictures: tuple[CaptionedClip | None, ...] = (None,) * film.pieces
-        if self.pictures:
-            pictures = self._pictures(film)
-        return tuple(
-            CaptionedSound(np.ascontiguousarray(piece), self.rate, film.heard, picture)
-            for piece, picture in zip(np.split(whole, film.pieces, axis=1), pictures, strict=True)
-        )
-
-    def _pictures(self, film: _Film) -> tuple[CaptionedClip, ...]:
-        """Of each piece; where the picture ends before, its last frame stays."""
-        ends = [round(self.seconds * self.fps * (place + 1)) for place in range(film.pieces)]
-        frames = read_clip(film.path, size=(self.size, self.size), fps=self.fps, max_frames=ends[-1]).frames
-        shown: NDArray[np.uint8] = frames[np.minimum(np.arange(ends[-1]), len(frames) - 1)]
-        return tuple(
-            CaptionedClip(part, self.fps, film.heard.description) for part in np.split(shown, ends[:-1])
+    def _picture(self, film: _Film, place: int) -> CaptionedClip:
+        """Of a piece; where the picture ends before, its last frame stays."""
+        first, last = (round(self.seconds * self.fps * edge) for edge in (place, place + 1))
+        frames = read_clip(film.path, size=(self.size, self.size), fps=self.fps, max_frames=last).frames
+        return CaptionedClip(
+            frames[np.minimum(np.arange(first, last), len(frames) - 1)], self.fps, film.heard.description
         )
 
 
@@ -193,10 +196,10 @@ def _extent(path: Path, *, with_picture: bool) -> tuple[Fraction, float]:
             raise ValueError(f"{path} has no sound")
         unit, own = sound.stream.time_base or Fraction(1), sound.stream.duration
         begin = (sound.stream.start_time or 0) * unit
-        seconds = float(own * unit) if own is not None else (container.duration or 0) / av.time_base
+        end = begin + (own * unit if own is not None else Fraction(container.duration or 0, av.time_base))
     if with_picture:
         with open_film(path, with_sound=False) as film:
             begin = film.format.origin
             if film.expected:
-                seconds = min(seconds, float(film.expected / film.format.fps))
-    return begin, seconds
+                end = min(end, begin + film.expected / film.format.fps)
+    return begin, float(end - begin)

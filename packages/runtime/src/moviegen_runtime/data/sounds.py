@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from moviegen_audio import SoundCaption
@@ -54,6 +54,16 @@ class SoundSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> CaptionedSound: ...
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A source whose sounds depend on more than its options, on a file for instance."""
+
+    @property
+    def fingerprint(self) -> str:
+        """It changes when they do."""
+        ...
 
 
 def open_sounds(name: str, options: Mapping[str, object]) -> SoundSource:

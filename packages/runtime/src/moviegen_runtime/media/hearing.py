@@ -12,13 +12,14 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from moviegen_core import AudioClip
 
-from moviegen_runtime.media.film import open_sound
+from moviegen_runtime.media.film import Sound, open_sound
 from moviegen_runtime.media.reading import told
 from moviegen_runtime.media.sound import RATE, Samples
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 """What a codec mixes to one channel; FFmpeg makes stereo of all others."""
 _MAX_SECONDS = 3600.0
+_FORGIVEN_SECONDS = 0.1
 
 
 def stream_sound(path: Path | str, sample_rate: int) -> Iterator[AudioClip]:
@@ -79,31 +80,45 @@ def _clip(frame: AudioFrame, sample_rate: int) -> AudioClip:
     return AudioClip(torch.from_numpy(samples)[None], sample_rate)
 
 
-def heard(path: Path, *, begin: Fraction, samples: int, rate: int = RATE) -> Samples:
+def heard(path: Path, *, begin: Fraction, samples: int, rate: int = RATE, complete: bool = False) -> Samples:
     """What is heard from a moment on: (1, N), channels mixed to one, silence where there is no sound.
 
     Args:
         begin: what the file calls the moment from which on it is heard, in seconds: a film's `origin`.
         samples: N.
         rate: samples a second.
+        complete: refuse a sound that ends before; a tenth of a second is forgiven.
 
     Raises:
-        ValueError: the file is missing, or its sound is damaged.
+        ValueError: the file is missing, its sound is damaged, or it ends too early.
     """
     whole = np.zeros((1, samples), np.float32)
-    resampler = AudioResampler(format="fltp", layout="mono", rate=rate)
     place: int | None = None
     with open_sound(path) as sound:
-        for packet in () if sound is None else sound.packets:
-            with told(path):
-                frames = [part for frame in packet.decode() for part in resampler.resample(frame)]
-            for frame in frames:
-                if place is None:
-                    place = round((Fraction(frame.pts or 0) * (frame.time_base or 0) - begin) * rate)
-                part = np.asarray(frame.to_ndarray(), dtype=np.float32)
-                kept = part[:, max(-place, 0) : max(samples - place, 0)]
-                whole[:, max(place, 0) : max(place, 0) + kept.shape[1]] = kept
-                place += part.shape[1]
-            if place is not None and place >= samples:
+        for frame in () if sound is None else _mixed(sound, rate):
+            if place is None:
+                place = round((Fraction(frame.pts or 0) * (frame.time_base or 0) - begin) * rate)
+            part = np.asarray(frame.to_ndarray(), dtype=np.float32)
+            kept = part[:, max(-place, 0) : max(samples - place, 0)]
+            whole[:, max(place, 0) : max(place, 0) + kept.shape[1]] = kept
+            place += part.shape[1]
+            if place >= samples:
                 break
+    missing = (samples - (place or 0)) / rate
+    if complete and missing > _FORGIVEN_SECONDS:
+        raise ValueError(
+            f"{path} is cut off, or says that it is longer: {missing:.2f} s of sound are missing"
+        )
     return whole
+
+
+def _mixed(sound: Sound, rate: int) -> Iterator[AudioFrame]:
+    """A sound in one channel, at a rate."""
+    resampler = AudioResampler(format="fltp", layout="mono", rate=rate)
+    for packet in sound.packets:
+        with told(sound.path):
+            frames = [part for frame in packet.decode() for part in resampler.resample(frame)]
+        yield from frames
+    with told(sound.path):
+        rest = resampler.resample(None)
+    yield from rest

@@ -25,6 +25,7 @@ _LOWEST, _HIGHEST = 50.0, 7_500.0  # Hz, from the bottom to the top
 _HERTZ = {100.0: "100 Hz", 1_000.0: "1 kHz", 5_000.0: "5 kHz"}
 _TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds
 _MOST_TICKS = 12
+_LABEL = 16  # columns that half of one needs
 LONGEST = 30.0
 """Seconds of a film that are drawn: of more, nothing could be told apart."""
 _PICTURES_A_SECOND = 8.0
@@ -123,7 +124,8 @@ def _draw_axes(draw: ImageDraw.ImageDraw, seconds: float) -> None:
     for count in range(1, math.ceil(seconds / step)):
         x = count * step / seconds * _WIDTH
         draw.line([(x, top + _SPECTRUM), (x, top + _SPECTRUM + 3)], fill=_INK)
-        draw.text((x, top + _SPECTRUM + 3), f"{count * step:g} s", fill=_INK, anchor="ma")
+        if x < _WIDTH - _LABEL:
+            draw.text((x, top + _SPECTRUM + 3), f"{count * step:g} s", fill=_INK, anchor="ma")
 
 
 def _across(height: int, width: int) -> int:

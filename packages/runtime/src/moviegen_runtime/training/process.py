@@ -17,7 +17,7 @@ def prepare_process(threads: int | None) -> None:
     """Settle what holds for the whole process.
 
     Args:
-        threads: of PyTorch's operators; None: as many as there are cores.
+        threads: of PyTorch's operators; None: as many as PyTorch takes, one a core.
     """
     if threads is not None:
         torch.set_num_threads(threads)
