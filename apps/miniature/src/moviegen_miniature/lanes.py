@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -141,8 +140,8 @@ def run_plan(make: Callable[[], Lanes], max_minutes: float | None) -> bool:
             for process in processes:
                 process.start()
             worst = _worst_end(processes, events)
-        except BaseException:
-            _end(processes)  # each saves what it has
+        except BaseException:  # an interruption above all: no lane is left behind, and each saves what it has
+            _end(processes)
             raise
     if worst == _INTERRUPTED:
         raise KeyboardInterrupt
@@ -217,9 +216,6 @@ def _lane_process(
         sys.exit(_FAILED)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-    except Exception:
-        traceback.print_exc()
-        sys.exit(1)
     sys.exit(0 if complete else _INCOMPLETE)
 
 
