@@ -147,7 +147,7 @@ def jobs(generation: int) -> Iterator[tuple[str, torch.dtype, Launch]]:
             what = "packed attention" if packed else "attention"
             for launch in attention(generation, dtype, channels, packed):
                 yield f"{what} {launch.kernel.__name__}, K = {channels}", dtype, launch
-        for width in (1536, 3072, 6144):
+        for width in (1536, 3072, 4096, 6144):
             for launch in fused(dtype, width):
                 yield f"{launch.kernel.__name__}, D = {width}", dtype, launch
 

@@ -43,12 +43,20 @@ def test_a_cpu_has_sdpa_and_the_reference() -> None:
         ("flash", "cpu", HALF, 64, "cannot run on flash: flash-attn needs a CUDA device, and got cpu"),
         ("flash", "cuda", torch.float32, 64, "takes float16 and bfloat16, not float32"),
         ("flash", "cuda", HALF, 256, "up to 128 channels, not 256"),
+        ("triton", "cuda", HALF, 64, "cannot run on triton: there is no CUDA device here"),
+        ("flash", "cuda", HALF, 64, "cannot run on flash: there is no CUDA device here"),
         ("fast", "cpu", HALF, 64, "must be auto, sdpa, triton, flash or reference, not 'fast'"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_reason(
-    kind: AttentionKind, device: str, dtype: torch.dtype, head_width: int, reason: str
+    kind: AttentionKind,
+    device: str,
+    dtype: torch.dtype,
+    head_width: int,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=reason):
         resolve_attention(kind, device, dtype, head_width=head_width)
     with pytest.raises(ValueError, match=reason):
@@ -57,6 +65,7 @@ def test_what_cannot_be_done_is_refused_with_the_reason(
 
 def pretend(monkeypatch: pytest.MonkeyPatch, capability: int, *modules: str) -> None:
     """A device of a compute capability, and named versions of flash-attn, which give whether they are 4."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (capability, 0))
     for name in ("flash_attn", "flash_attn.cute"):
         module = ModuleType(name)
@@ -84,6 +93,14 @@ def test_flash_attn_is_taken_where_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     assert resolve_attention("auto", "cuda", HALF, head_width=128) is sdpa_attention
     with pytest.raises(ValueError, match="install the extra flash or flash4"):
         resolve_attention("flash", "cuda", HALF, head_width=128)
+
+
+def test_a_device_that_is_too_old_has_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, 7, "flash_attn", "flash_attn.cute")
+    assert resolve_attention("auto", "cuda", HALF, head_width=128) is sdpa_attention
+    for kind in ("flash", "triton"):
+        with pytest.raises(ValueError, match=r"compute capability 8\.0 or more, not 7\.0"):
+            resolve_attention(kind, "cuda", HALF, head_width=128)
 
 
 def varlen(q: Tensor, k: Tensor, v: Tensor, **sizes: Tensor) -> tuple[Tensor, None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from moviegen_dit.kernels import Packing, attention, lengths_of, packed_attention
+from moviegen_dit.kernels import Packing, attention, lengths_of, modulated_norm, packed_attention, swiglu
 from moviegen_dit.kernels.launch import Launch, Tiles, run_fastest
 from torch import Tensor
 
@@ -114,6 +114,23 @@ def test_triton_with_other_heads_is_refused() -> None:
     q = heads(1, 3, 1, 80, dtype=torch.float32)
     with pytest.raises(ValueError, match="64, 96, 128 channels, not 80"):
         attention(q, q, q, backend="triton")
+
+
+def test_an_unknown_backend_is_refused() -> None:
+    q = heads(1, 3, 1, 64, dtype=torch.float32)
+    for call in (
+        lambda: attention(q, q, q, backend="flash"),  # type: ignore[arg-type]
+        lambda: swiglu(q, q, backend="flash"),  # type: ignore[arg-type]
+        lambda: modulated_norm(q[0], q[0, :, :1], q[0, :, :1], backend="flash"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ValueError, match="must be one of triton, reference, not 'flash'"):
+            call()
+
+
+def test_a_packing_takes_whole_numbers_only() -> None:
+    assert Packing(torch.tensor([2, 3]).tolist()).total == 5
+    with pytest.raises(TypeError):
+        Packing([1.5])  # type: ignore[list-item]
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -131,6 +131,9 @@ def test_a_latent_of_another_length_is_refused() -> None:
     windowed = multidiffusion(wave, Windows(24))
     with pytest.raises(ValueError, match="cut 24 latent frames, not 23"):
         windowed(randn(1, 1, 23, 1, 1), torch.zeros(1))
+    single = multidiffusion(wave, Windows(9))
+    with pytest.raises(ValueError, match="cut 9 latent frames, not 8"):
+        single(randn(1, 1, 8, 1, 1), torch.zeros(1))
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,7 @@ def test_other_weights_than_the_sidecars_are_refused(
         ({"request": {"prompt": ""}}, "the prompt is empty"),
         ({"machine": {"device": "cpu", "dtype": "int8", "threads": 1, "micro_batch": 1}}, "machine.dtype"),
         ({"surprise": 1}, "surprise is not known here"),
+        ({"job": "score"}, "bus.json is of a file of `moviegen score`; that command makes it again"),
     ],
 )
 def test_a_sidecar_that_is_not_ours_is_refused(

@@ -172,6 +172,8 @@ def test_a_sidecar_is_of_its_own_film_and_its_own_weights(
     said = sentence(capsys, film, *again, "--model", "model")
     assert "the weights of audio-codec are not those that made out.mp4" in said
     Path("out.json").write_text(json.dumps({"job": "text-to-video"}))
+    assert "out.json is of a file of `moviegen generate`" in sentence(capsys, film, *again)
+    Path("out.json").write_text(json.dumps({"job": ["score"]}))
     assert "out.json is not a sidecar of this version" in sentence(capsys, film, *again)
 
 

@@ -45,11 +45,13 @@ class Letters:
     def encode(self, prompts: Sequence[str]) -> TextContext:
         self.calls.append(list(prompts))
         longest = max(map(len, prompts))
-        if longest > self.max_tokens:
-            raise ValueError(f"the prompt has {longest} letters; shorten it")
         codes = torch.tensor([[ord(letter) for letter in prompt.ljust(longest)] for prompt in prompts])
         mask = torch.tensor([[place < len(prompt) for place in range(longest)] for prompt in prompts])
         return TextContext(torch.stack([codes / 128, codes % 7], dim=-1).float(), mask, self.name)
+
+    def check(self, prompt: str) -> None:
+        if len(prompt) > self.max_tokens:
+            raise ValueError(f"the prompt has {len(prompt)} letters; shorten it")
 
     def free(self) -> None:
         self.freed += 1

@@ -59,6 +59,8 @@ def test_given_fields_win_over_defaults_and_a_resolved_request_stays() -> None:
     ("fields", "sentence"),
     [
         ({"prompt": " "}, "the prompt is empty; say in a few words what the video shows"),
+        ({"prompt": "a red \udcff bus"}, "the prompt must be text in UTF-8, and its character 6 is not"),
+        ({"prompt": "a" * 4001}, "the prompt must have at most 4000 characters, not 4001"),
         (
             {"prompt": "a", "size": "big"},
             "size must be a number of pixels, or width x height as in 96x64, not 'big'",

@@ -75,6 +75,8 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         ("a bus...  over there ;;", "a bus. over there;"),
         ("3.5 seconds of .5 drops", "3.5 seconds of .5 drops"),
         ("FPS-16. a red bus", "a red bus"),
+        ("FPS-16.a red bus", "a red bus"),
+        ("a sign \u201eLos ,, los\u201c  there", "a sign \u201eLos ,, los\u201c there"),
         ("fps-29.97: a red bus", "a red bus"),
         ("cafe\u0301\x07s", "caf\u00e9 s"),
         ('a  sign  "Go   now !!"  , red', 'a sign "Go   now !!", red'),
@@ -86,6 +88,12 @@ def test_rules_make_spacing_regular_and_leave_quotes_alone(prompt: str, regular:
     assert rules.rewrite(prompt) == regular
     assert rules.rewrite(regular) == regular
     assert with_fps(rules.rewrite(prompt), 8).count("FPS-") == 1
+
+
+@pytest.mark.parametrize("prompt", ["FPS-16.", " fps-8 "])
+def test_a_frame_rate_alone_is_no_prompt(prompt: str) -> None:
+    with pytest.raises(ValueError, match="the prompt is empty"):
+        RuleRewriter().rewrite(prompt)
 
 
 def test_rules_refuse_a_prompt_of_nothing() -> None:
@@ -182,6 +190,13 @@ def test_an_address_with_a_secret_in_it_is_refused_without_telling_it(url: str) 
     with pytest.raises(ValueError, match="no user, password, query or fragment") as caught:
         EndpointRewriter(url, "small-llm")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["secret\n", "two secrets", "", "secr\u00e9t", "\udcff"])
+def test_a_key_that_no_header_can_hold_is_refused_without_telling_it(key: str) -> None:
+    with pytest.raises(ValueError, match="must be ASCII letters, digits and signs") as caught:
+        EndpointRewriter("http://127.0.0.1:1/v1", "small-llm", key=key)
+    assert "secr" not in str(caught.value)
 
 
 def test_a_rewritten_request_keeps_the_prompt_that_it_had() -> None:

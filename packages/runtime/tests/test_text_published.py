@@ -411,6 +411,32 @@ def test_a_cast_with_three_encoders_makes_a_clip_and_frees_them(large_model: Pat
     assert torch.equal(without.generate(plain).clip.frames, video.clip.frames)
 
 
+def test_a_prompt_that_one_encoder_refuses_loads_none(
+    large_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = load(large_model, device="cpu")
+    monkeypatch.setattr(PublishedEncoder, "_load", None)  # whoever loads comes to grief
+    words = f'a sign with "{"o" * 100}"'
+    with pytest.raises(ValueError, match=r"has 101 tokens .* text encoder byt5"):
+        cast.generate(TextToVideoRequest(prompt=words, steps=1, frames=1))
+
+
+def test_what_fails_while_it_reads_is_freed(large_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cast = load(large_model, device="cpu")
+    first = cast.encoders[0]
+    assert isinstance(first, PublishedEncoder)
+
+    def damaged(self: PublishedEncoder, ids: object) -> object:
+        del ids
+        self._model = torch.nn.Identity()
+        raise ValueError("its weights are damaged")
+
+    monkeypatch.setattr(PublishedEncoder, "_read", damaged)
+    with pytest.raises(ValueError, match="its weights are damaged"):
+        cast.generate(TextToVideoRequest(prompt="a cow", steps=1, frames=1))
+    assert first._model is None
+
+
 def test_the_command_keeps_what_was_read(
     large_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from moviegen_core import VideoClip
+from moviegen_core import VideoClip, VideoShape
 from moviegen_dit import SpatialUpsampler, TextEncoderSpec, UpsamplerConfig
 from moviegen_runtime.pipelines.upsample import Upsampling, enlarged, reduced, upsample
 from moviegen_tae import TAE, FrameWise, TAEConfig
@@ -86,6 +86,9 @@ def test_what_it_is_shown_is_the_bilinear_enlargement_coded_frame_by_frame(tae: 
 
         def null_conditions(self, batch: int) -> None:
             del batch
+
+        def placed(self, none: None, latent: VideoShape) -> None:
+            assert latent == VideoShape(3, 4, 6)  # a window of the enlarged clip
 
         def forward(self, x: torch.Tensor, shown: torch.Tensor, t: torch.Tensor, none: None) -> torch.Tensor:
             del none

@@ -24,8 +24,8 @@ class UpsamplerFigures:
     """True clips, the first of the split's."""
     split: Literal["seen", "held_out"] = "held_out"
     """Combinations of actor, motion and set that training saw, or those it never saw."""
-    frames: int = 16
-    """Length of a clip."""
+    frames: int = 24
+    """Length of a clip; 24 are two windows that overlap by 4."""
     size: int = 128
     """Height and width that is upsampled to."""
     steps: int = 20

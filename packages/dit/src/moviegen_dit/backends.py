@@ -19,6 +19,7 @@ from torch import Tensor
 
 from moviegen_dit.attention import PackedAttentionFn, sdpa_attention, sdpa_packed_attention
 from moviegen_dit.kernels.attention import attention, packed_attention, unable
+from moviegen_dit.kernels.launch import unusable
 from moviegen_dit.kernels.packing import Packing
 
 AttentionKind = Literal["auto", "sdpa", "triton", "flash", "reference"]
@@ -137,6 +138,8 @@ def _flash_unable(device: torch.device, dtype: torch.dtype, head_width: int) -> 
         return f"flash-attn takes float16 and bfloat16, not {str(dtype).removeprefix('torch.')}"
     if head_width > 128 or head_width % 8:
         return f"flash-attn takes heads of a multiple of 8 up to 128 channels, not {head_width}"
+    if reason := unusable(device):
+        return reason
     try:
         importlib.import_module(_flash_module(device))
     except ImportError as error:

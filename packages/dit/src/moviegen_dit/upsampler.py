@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from moviegen_core import AttentionFn, TextContext
+from moviegen_core import AttentionFn, TextContext, VideoShape
 from torch import Tensor, nn
 
 from moviegen_dit.attention import sdpa_attention
@@ -46,6 +46,10 @@ class SpatialUpsampler(nn.Module):
     def null_conditions(self, batch: int) -> PreparedConditions:
         """Conditions of samples without a prompt."""
         return self.dit.null_conditions(batch)
+
+    def placed(self, conditions: PreparedConditions, latent: VideoShape) -> PreparedConditions:
+        """Conditions that also hold the positions of latents of one size; see `VideoDiT.placed`."""
+        return self.dit.placed(conditions, latent)
 
     def forward(self, x: Tensor, enlarged: Tensor, t: Tensor, conditions: PreparedConditions) -> Tensor:
         """Velocity of a noisy latent.

@@ -102,13 +102,13 @@ def multidiffusion(velocity: WindowVelocity, windows: Windows) -> VelocityFn:
         A velocity of states (B, C, T, ...), for `integrate`: of video (B, C, T, H, W), of sound (B, C, T).
     """
     spans = windows.spans
-    if len(spans) == 1:
-        return lambda x, t: velocity(x, t, spans[0])
     weights_NL = windows.weights()
 
     def averaged(x: Tensor, t: Tensor) -> Tensor:
         if x.shape[2] != windows.frames:
             raise ValueError(f"these windows cut {windows.frames} latent frames, not {x.shape[2]}")
+        if len(spans) == 1:
+            return velocity(x, t, spans[0])
         total = torch.zeros_like(x)
         for span, weights_L in zip(spans, weights_NL.to(x), strict=True):
             weights = weights_L.reshape(-1, *[1] * (x.ndim - 3))

@@ -94,6 +94,9 @@ def test_a_length_outside_of_the_keys_reads_nothing_else() -> None:
     longer = attention(q, k, v, key_lengths=torch.tensor([9, -3]), backend="triton")
     fitting = attention(q, k, v, key_lengths=torch.tensor([5, 0]), backend="triton")
     assert torch.equal(longer.out, fitting.out)
+    # In 32 bits the first would be 0, and the second all of them.
+    wide = attention(q, k, v, key_lengths=torch.tensor([1 << 32, -(1 << 31) - 1]), backend="triton")
+    assert torch.equal(wide.out, fitting.out)
 
 
 def test_parts_of_the_keys_add_up() -> None:

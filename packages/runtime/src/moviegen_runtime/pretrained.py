@@ -24,6 +24,7 @@ from moviegen_runtime.validation import read_json
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+_BFLOAT16_FROM = 8  # major compute capability
 _UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, KeyError, ImportError, SafetensorError)
 
 
@@ -125,7 +126,8 @@ def locate_published(source: Path | str, what: str, files: Sequence[str]) -> Pub
 
 def precision_on(device: str) -> PrecisionName:
     """bfloat16 where the device computes with it, else float32; float16 is too narrow for T5's states."""
-    halved = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+    # `torch.cuda.is_bf16_supported` would ask the current device, which may be another one.
+    halved = device.startswith("cuda") and torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_FROM
     return "bfloat16" if halved else "float32"
 
 

@@ -3,7 +3,8 @@
 """Attention as Triton kernels, forward and backward (FlashAttention-2, arXiv 2307.08691, no atomics).
 
 No kernel holds more of the score matrix than one tile. Each output element is written by one program in one
-order, so results are the same in every run. Offsets between rows, heads and samples are 64 bits wide.
+order, so results are the same in every run with the same tiles. Offsets between rows, heads and samples are
+64 bits wide.
 
 The gradient of a score s_ij = scale * q_i . k_j, with p the softmax, D_i = dO_i . O_i and g the gradient of
 the logsumexp, is p_ij (dO_i . v_j - D_i + g_i): the logsumexp costs the backward one subtraction a row.
@@ -63,7 +64,7 @@ def _length(key_lengths, sample, keys):
     """Keys that count: inside the tensor whatever the length says, for nobody has looked at it."""
     if key_lengths is None:
         return keys
-    return tl.minimum(tl.maximum(tl.load(key_lengths + sample).to(tl.int32), 0), keys)
+    return tl.minimum(tl.maximum(tl.load(key_lengths + sample), 0), keys).to(tl.int32)
 
 
 @jit

@@ -18,6 +18,8 @@ INTERPRETER = 0
 """Generation that stands for Triton's interpreter, where tiles cost time only."""
 
 Backend = Literal["triton", "reference"]
+_BACKENDS = ("triton", "reference")
+_OLDEST = 8  # major compute capability, from which on tensor cores take bfloat16
 
 Argument = Tensor | int | float | None
 
@@ -72,26 +74,51 @@ def missing(device: torch.device, dtype: torch.dtype) -> str | None:
     """
     if find_spec("triton") is None:
         return "Triton is not installed (it exists for Linux only)"
-    if device.type != "cuda":
-        import triton  # here: importing this package brings Triton only where it is used
-
-        if not triton.knobs.runtime.interpret:
+    if not _interpreted():
+        if device.type != "cuda":
             return (
                 f"Triton needs a CUDA device or TRITON_INTERPRET=1 in the environment, and got {device.type}"
             )
+        if reason := unusable(device):
+            return reason
     if dtype not in _DTYPES:
         return f"the kernels take float16, bfloat16 and float32, not {str(dtype).removeprefix('torch.')}"
     return None
 
 
+def unusable(device: torch.device) -> str | None:
+    """Why kernels of the generations from A100 on cannot run on a CUDA device; None if they can."""
+    if not torch.cuda.is_available():
+        return "there is no CUDA device here, or this PyTorch is built without CUDA"
+    major, minor = torch.cuda.get_device_capability(device)
+    if major < _OLDEST:
+        return f"the device must have compute capability {_OLDEST}.0 or more, not {major}.{minor}"
+    return None
+
+
+def _interpreted() -> bool:
+    """Whether Triton's interpreter stands in for the device, whatever that is."""
+    if find_spec("triton") is None:
+        return False
+    import triton  # here: importing this package brings Triton only where it is used
+
+    return bool(triton.knobs.runtime.interpret)
+
+
 def chosen(backend: Backend | None, device: torch.device) -> Backend:
-    """The backend that is asked for; None: Triton on a CUDA device, else the reference."""
+    """The backend that is asked for; None: Triton on a CUDA device, else the reference.
+
+    Raises:
+        ValueError: there is no such backend.
+    """
+    if backend is not None and backend not in _BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(_BACKENDS)}, not {backend!r}")
     return backend or ("triton" if device.type == "cuda" else "reference")
 
 
 def generation(device: torch.device) -> int:
-    """Major compute capability of a CUDA device (8: A100, 9: H100, 10: B200); `INTERPRETER` elsewhere."""
-    return torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else INTERPRETER
+    """Major compute capability of a CUDA device (8: A100, 9: H100, 10: B200), or `INTERPRETER`."""
+    return INTERPRETER if _interpreted() else torch.cuda.get_device_capability(device)[0]
 
 
 _fastest: dict[object, Tiles] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
 import torch
 from torch import Tensor
@@ -23,10 +24,11 @@ class Packing:
 
     Raises:
         ValueError: there is no sample, a length is negative, or they add up to 2^31 or more.
+        TypeError: a length is no whole number.
     """
 
     def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
-        self.lengths = tuple(lengths)
+        self.lengths = tuple(map(index, lengths))
         if not self.lengths or min(self.lengths) < 0:
             raise ValueError(f"a packing needs a sample or more of length 0 or more, not {self.lengths}")
         self.total = sum(self.lengths)

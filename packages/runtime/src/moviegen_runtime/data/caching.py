@@ -200,18 +200,23 @@ def _to_video(clips: Sequence[CaptionedClip]) -> VideoClip:
 
 
 def encode_prompts(encoder: FrozenTextEncoder, prompts: Sequence[str]) -> dict[str, Tensor | str]:
-    """States (S, D) in float16 of each distinct prompt, or why the encoder cannot read it."""
-    distinct = list(dict.fromkeys(prompts))
-    try:
-        context = encoder.encode(distinct)
-    except ValueError as error:
-        if len(distinct) == 1:
-            return {distinct[0]: str(error)}
-        # One of them is too long: each by itself tells which.
-        return {prompt: encode_prompts(encoder, [prompt])[prompt] for prompt in distinct}
-    states = context.embeddings.to("cpu", torch.float16)
-    lengths = context.lengths.tolist()
-    return {
-        prompt: states[place, :length]
-        for place, (prompt, length) in enumerate(zip(distinct, lengths, strict=True))
-    }
+    """States (S, D) in float16 of each distinct prompt, or why the encoder cannot read it.
+
+    Raises:
+        ValueError: the encoder itself cannot be used.
+    """
+    found: dict[str, Tensor | str] = {}
+    readable = []
+    for prompt in dict.fromkeys(prompts):
+        try:
+            encoder.check(prompt)
+        except ValueError as error:
+            found[prompt] = str(error)
+        else:
+            readable.append(prompt)
+    if readable:
+        context = encoder.encode(readable)
+        states = context.embeddings.to("cpu", torch.float16)
+        for prompt, of_prompt, length in zip(readable, states, context.lengths.tolist(), strict=True):
+            found[prompt] = of_prompt[:length]
+    return found

@@ -105,6 +105,9 @@ class ScoreSidecar(_Made):
 
 SidecarT = TypeVar("SidecarT", Sidecar, ScoreSidecar)
 
+_COMMANDS = {"text-to-video": "moviegen generate", "score": "moviegen score"}
+"""What makes each job's result again."""
+
 
 def describe(
     video: GeneratedVideo, file: str, sha256: str, writing: Writing, scored: ScoredFilm | None
@@ -150,7 +153,11 @@ def read_sidecar(path: Path, kind: type[SidecarT]) -> SidecarT:
     Raises:
         ValueError: it cannot be read, or is no sidecar of this kind and version.
     """
+    kept = read_json(path)
+    job, wanted = kept.get("job") if isinstance(kept, dict) else None, kind.model_fields["job"].default
+    if isinstance(job, str) and job != wanted and job in _COMMANDS:
+        raise ValueError(f"{path} is of a file of `{_COMMANDS[job]}`; that command makes it again")
     try:
-        return kind.model_validate(read_json(path))
+        return kind.model_validate(kept)
     except ValidationError as error:
         raise ValueError(f"{path} is not a sidecar of this version: {first_sentence(error)}") from error

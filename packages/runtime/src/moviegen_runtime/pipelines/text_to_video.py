@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -144,17 +145,22 @@ def _read_prompts(
 ) -> list[_Sample]:
     """Every prompt is read by itself, once: what it stands beside must not change its states by a bit.
 
-    One encoder reads all of them and is freed before the next: together they may not fit.
+    One encoder reads all of them and is freed before the next: together they may not fit. All are asked
+    before the first of them is loaded.
     """
     texts = [with_fps(request.prompt, request.settings().fps) for request in requests]
     distinct = list(dict.fromkeys(texts))
     total = len(cast.encoders) * len(distinct)
     known: dict[str, list[TextContext]] = {text: [] for text in distinct}
+    for encoder, text in product(cast.encoders, distinct):
+        encoder.check(text)
     for number, encoder in enumerate(cast.encoders):
-        for index, text in enumerate(distinct):
-            report(Progress("reading the prompt", number * len(distinct) + index, total))
-            known[text].append(_padded(encoder.encode([text]), encoder.max_tokens))
-        encoder.free()
+        try:
+            for index, text in enumerate(distinct):
+                report(Progress("reading the prompt", number * len(distinct) + index, total))
+                known[text].append(_padded(encoder.encode([text]), encoder.max_tokens))
+        finally:
+            encoder.free()
     report(Progress("reading the prompt", total, total))
     return [
         _Sample(request, request.settings(), tuple(known[text]))

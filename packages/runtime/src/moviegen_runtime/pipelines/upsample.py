@@ -6,7 +6,7 @@ Legend: B batch, C channels, T frames, H rows, W columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +76,9 @@ def upsample(
     weights = upsampler.dit.patch_in.weight
     shown = coder.encode(VideoClip(padded.to(weights.dtype), clip.fps))
     start = torch.cat([noise(seed + i, config.latent_channels, shown.shape) for i in range(clip.batch)])
-    none = upsampler.null_conditions(clip.batch)
+    windows = settings.windows(clip.shape.frames, config.window)
+    of_window = replace(shown.shape, frames=min(windows.length, windows.frames))
+    none = upsampler.placed(upsampler.null_conditions(clip.batch), of_window)
 
     def velocity(x: Tensor, t: Tensor, frames: slice) -> Tensor:
         # The state stays float32: a small step added to a half-precision state would round away.
@@ -84,7 +86,7 @@ def upsample(
         return made.float()
 
     values = integrate(
-        multidiffusion(velocity, settings.windows(clip.shape.frames, config.window)),
+        multidiffusion(velocity, windows),
         start.to(weights.device),
         Linear(settings.steps).times(),
         on_step=on_step,

@@ -56,6 +56,10 @@ class CachedTextEncoder:
             padded_BSD[place, : len(one)] = one
         return TextContext(padded_BSD, torch.arange(padded_BSD.shape[1]) < lengths[:, None], self.name)
 
+    def check(self, prompt: str) -> None:
+        """As the encoder."""
+        self._encoder.check(prompt)
+
     def free(self) -> None:
         """Give the encoder's memory back."""
         self._encoder.free()

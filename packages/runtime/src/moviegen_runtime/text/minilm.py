@@ -85,6 +85,14 @@ class MiniLM:
         tokens = [self._tokens(prompt) for prompt in prompts]
         return states_by_length(tokens, self._model, width=self.width, most=_MAX_BATCH, encoder=self.name)
 
+    def check(self, prompt: str) -> None:
+        """Refuse a prompt that is longer than `max_tokens`.
+
+        Raises:
+            ValueError: it is.
+        """
+        self._tokens(prompt)
+
     def free(self) -> None:
         """Keep the weights: they are 90 MB, and reading them again takes longer than a miniature video."""
 

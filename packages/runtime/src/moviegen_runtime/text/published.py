@@ -90,16 +90,27 @@ class PublishedEncoder:
         Raises:
             ValueError: no prompts, one that is longer than `max_tokens`, or weights that do not fit.
         """
-        tokens = [self._tokenize(prompt) for prompt in prompts]
-        for ids in tokens:
-            check_length(len(ids), self.max_tokens, self.name)
+        tokens = [self._tokens(prompt) for prompt in prompts]
         return states_by_length(tokens, self._read, width=self.width, most=_MAX_BATCH, encoder=self.name)
+
+    def check(self, prompt: str) -> None:
+        """Refuse a prompt that is longer than `max_tokens`; no weights are loaded.
+
+        Raises:
+            ValueError: it is.
+        """
+        self._tokens(prompt)
 
     def free(self) -> None:
         """Give the memory of the weights back; the next prompt loads them again."""
         self._model = None
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
+
+    def _tokens(self, prompt: str) -> list[int]:
+        ids = self._tokenize(prompt)
+        check_length(len(ids), self.max_tokens, self.name)
+        return ids
 
     def _read(self, ids_BS: Tensor) -> Tensor:
         if self._model is None:

@@ -25,6 +25,14 @@ class FrozenTextEncoder(TextEncoder, Protocol):
         """What it computes in; states differ by it."""
         ...
 
+    def check(self, prompt: str) -> None:
+        """Refuse a prompt that cannot be read, without loading what reads it.
+
+        Raises:
+            ValueError: it is longer than `max_tokens`.
+        """
+        ...
+
     def free(self) -> None:
         """Give memory back where that is worth it; the encoder can be used again."""
         ...

@@ -17,12 +17,9 @@ from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from moviegen_runtime.requests import Rewriting, TextToVideoRequest
-from moviegen_runtime.text.prompt import QUOTED, clean_prompt, quoted_strings
+from moviegen_runtime.text.prompt import MOST_CHARACTERS, QUOTED, clean_prompt, quoted_strings, without_fps
 
-_FPS_PREFIX = re.compile(r"^\s*FPS-\d+(\.\d+)?\s*[.,:]?\s+", re.IGNORECASE)
 _MOST_BYTES = 1 << 20
-# Longer than any text encoder reads; it is here to say so before one is loaded.
-_MOST_CHARACTERS = 4000
 
 INSTRUCTIONS = """\
 You turn a request for a short video into the caption that such a video would have.
@@ -68,7 +65,7 @@ class RuleRewriter:
         Raises:
             ValueError: nothing is left.
         """
-        text = _FPS_PREFIX.sub("", prompt)
+        text = without_fps(prompt)
         pieces, end = [], 0
         for match in QUOTED.finditer(text):
             pieces += [_regular(text[end : match.start()]), match.group()]
@@ -87,7 +84,8 @@ class EndpointRewriter:
         timeout: seconds that the endpoint may be silent.
 
     Raises:
-        ValueError: no http address, or one with a password, a query or a fragment in it.
+        ValueError: no http address, or one with a password, a query or a fragment in it; a key that no header
+            can hold.
     """
 
     base_url: str
@@ -108,6 +106,8 @@ class EndpointRewriter:
             raise ValueError("the rewriter's address must have no user, password, query or fragment in it")
         if not self.model:
             raise ValueError("give the name of the rewriter's model")
+        if self.key is not None and not re.fullmatch(r"[!-~]+", self.key):
+            raise ValueError("the rewriter's key must be ASCII letters, digits and signs, without spaces")
 
     @property
     def name(self) -> str:
@@ -122,10 +122,10 @@ class EndpointRewriter:
         answer = _unwrapped(self._answer(clean_prompt(prompt)).strip(), prompt)
         if not answer:
             raise ValueError(f"the rewriter at {self.base_url} answered with nothing")
-        if len(answer) > _MOST_CHARACTERS:
+        if len(answer) > MOST_CHARACTERS:
             raise ValueError(
                 f"the rewriter at {self.base_url} answered with {len(answer)} characters; a prompt has at "
-                f"most {_MOST_CHARACTERS}"
+                f"most {MOST_CHARACTERS}"
             )
         rewritten = RuleRewriter().rewrite(answer)
         if sorted(set(quoted_strings(rewritten))) != sorted(set(quoted_strings(prompt))):

@@ -178,12 +178,16 @@ class TAEModule(AdversarialModule[TAE]):
         save(self.ema.model, folder, dtype=torch.float16)
 
     def _measure_latents(self) -> None:
-        means = [
-            self.ema.model.posterior(batch.clip()).mean.transpose(0, 1).flatten(1)
-            for batch in self._statistics_batches()
-        ]
-        values_CP = torch.cat(means, dim=1)
-        self.ema.model.set_normalisation(values_CP.mean(dim=1), values_CP.std(dim=1).clamp_min(1e-3))
+        """Set the statistics that latents are normalised by: those of draws of the posterior (our choice).
+
+        Means alone vary little in channels that say little. Made as large as the others, they would be most
+        of what a transformer of the latents has to learn.
+        """
+        posteriors = [self.ema.model.posterior(batch.clip()) for batch in self._statistics_batches()]
+        means_CP = torch.cat([each.mean.transpose(0, 1).flatten(1) for each in posteriors], dim=1)
+        noise_CP = torch.cat([each.log_variance.transpose(0, 1).flatten(1) for each in posteriors], dim=1)
+        variances_C = means_CP.var(dim=1) + noise_CP.exp().mean(dim=1)
+        self.ema.model.set_normalisation(means_CP.mean(dim=1), variances_C.sqrt().clamp_min(1e-3))
 
     def _statistics_batches(self) -> Iterator[ClipBatch]:
         num_clips = min(self.tae_recipe.statistics_clips, len(self.source))
