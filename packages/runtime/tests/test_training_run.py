@@ -20,7 +20,7 @@ import pytest
 import torch
 import yaml
 from moviegen_audio import Sight, SightConfig, SoundCaption, save_sight
-from moviegen_core import weights_hash
+from moviegen_core import VideoClip, weights_hash
 from moviegen_runtime.cli.train import Train
 from moviegen_runtime.data import source
 from moviegen_runtime.data.clips import CLIP_KIND, CLIP_MEMBERS, write_clip
@@ -603,19 +603,30 @@ def test_position_tables_grow_from_the_stage_before(
         run(dit_recipe, tmp_path / "third", shorter, "steps=1", init=tmp_path / "second" / "weights")
 
 
-def test_exported_latents_are_normalised_over_draws(tmp_path: Path, tae_recipe: Path, clips: Path) -> None:
+def test_exported_latents_are_normalised_over_draws(
+    tmp_path: Path, tae_recipe: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from moviegen_runtime.training.clips import collate_clips, open_clips
     from moviegen_runtime.training.recipe import ClipData
 
+    sharp = moviegen_tae.TAE.posterior
+
+    def coarse(self: moviegen_tae.TAE, clip: VideoClip) -> moviegen_tae.Posterior:
+        """An untrained posterior is so narrow that its draws are its means."""
+        posterior = sharp(self, clip)
+        return moviegen_tae.Posterior(posterior.mean, posterior.log_variance + 5)
+
+    monkeypatch.setattr(moviegen_tae.TAE, "posterior", coarse)
     run(tae_recipe, tmp_path / "out", "statistics_clips=11")
     tae = moviegen_tae.from_pretrained(tmp_path / "out" / "weights")
     source = open_clips(ClipData(shards=clips))
     with torch.no_grad():
         posterior = tae.posterior(collate_clips(source)(range(len(source))).clip())
-    draws = [tae.normalise(posterior.sample(torch.Generator().manual_seed(seed))) for seed in range(200)]
+    assert (posterior.log_variance > -0.5).all()
+    draws = [tae.normalise(posterior.sample(torch.Generator().manual_seed(seed))) for seed in range(300)]
     values = torch.stack(draws).transpose(0, 2).flatten(1)
-    torch.testing.assert_close(values.mean(dim=1), torch.zeros(len(values)), atol=0.02, rtol=0)
-    torch.testing.assert_close(values.std(dim=1), torch.ones(len(values)), atol=0.02, rtol=0)
+    torch.testing.assert_close(values.mean(dim=1), torch.zeros(len(values)), atol=0.03, rtol=0)
+    torch.testing.assert_close(values.std(dim=1), torch.ones(len(values)), atol=0.03, rtol=0)
 
 
 def test_a_training_that_comes_apart_stops_and_keeps_its_checkpoint(tmp_path: Path, dit_recipe: Path) -> None:
@@ -702,5 +713,5 @@ def test_a_linear_code_starts_as_principal_components(tae_recipe: Path, tmp_path
     assert tae.linear_code is not None
     basis = tae.linear_code.basis
     torch.testing.assert_close(basis @ basis.T, torch.eye(4), rtol=0, atol=1e-2)  # kept in float16
-    # The latents of what it was fitted on have the code's unit scale; the deviation of draws is still 1.
-    assert float((tae.latent_std - 2**0.5).abs().max()) < 0.05
+    # The latents of what it was fitted on, all clips' or some, have the code's unit scale.
+    assert float((tae.latent_std - 1).abs().max()) < 0.05

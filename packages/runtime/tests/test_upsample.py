@@ -88,6 +88,7 @@ def test_what_it_is_shown_is_the_bilinear_enlargement_coded_frame_by_frame(tae: 
             del batch
 
         def placed(self, none: None, latent: VideoShape) -> None:
+            del none
             assert latent == VideoShape(3, 4, 6)  # a window of the enlarged clip
 
         def forward(self, x: torch.Tensor, shown: torch.Tensor, t: torch.Tensor, none: None) -> torch.Tensor:
