@@ -235,7 +235,7 @@ def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) ->
         if step.name in ("dit", "audio_dit")
     }
     assert recipes["dit"].data.latents == out / "video" / "latents"
-    assert recipes["dit"].data.tae == str(out / "video" / "tae" / "weights")
+    assert recipes["dit"].data.tae == str(out / "video" / "tae_coarse" / "weights")
     assert recipes["audio_dit"].data.sounds == out / "sound" / "films"
     assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec_coarse" / "weights")
     assert recipes["audio_dit"].sight == str(out / "sound" / "sight" / "weights")
@@ -246,21 +246,16 @@ def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) ->
 def test_a_second_leg_begins_with_the_weights_of_the_first_and_is_what_the_cast_gets(
     trained: Legs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipes, out = tmp_path / "recipes", tmp_path / "out"
-    recipes.mkdir()
-    for name in ("tae", "dit"):
-        (recipes / f"{name}.yaml").write_text((RECIPES / f"{name}.yaml").read_text())
-    (recipes / "tae_longer.yaml").write_text((RECIPES / "tae.yaml").read_text())
-    monkeypatch.setattr(retrain, "LEGS", {**retrain.LEGS, "tae": ("tae", "tae_longer")})
+    out = tmp_path / "out"
     encoded: list[Any] = []
     monkeypatch.setattr("moviegen_runtime.cli.data.Latents.run", lambda job: encoded.append(job.tae))
     monkeypatch.setattr("moviegen_miniature.judge_commands.JudgeModel.run", lambda _: None)
-    retrain.Retrain(recipes, out, only="video").run()
+    retrain.Retrain(RECIPES, out, only="video").run()
     runs = out / "video"
     assert trained == [
         ("tae", None, None),
-        ("tae_longer", runs / "tae" / "weights", None),
+        ("tae_coarse", runs / "tae" / "weights", None),
         ("dit", None, None),
     ]
-    assert encoded == [str(runs / "tae_longer" / "weights")]
-    assert (out / "cast" / "tae" / "model").read_text() == "tae_longer"
+    assert encoded == [str(runs / "tae_coarse" / "weights")]
+    assert (out / "cast" / "tae" / "model").read_text() == "tae_coarse"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Subject = Literal["video", "sound"]
 
 LEGS = {
-    "tae": ("tae",),
+    "tae": ("tae", "tae_coarse"),
     "dit": ("dit",),
     "codec": ("codec", "codec_coarse", "codec_decoder"),
     "sight": ("sight",),
