@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 
 import torch
 from moviegen_dit import (
@@ -24,12 +25,14 @@ from moviegen_dit import (
     resolve_attention,
     resolve_packed_attention,
 )
-from moviegen_dit.kernels import Backend, Packing, lengths_of, residual_norm, swiglu
+from moviegen_dit.kernels import Backend, Packing, lengths_of, modulated_norm, residual_norm, swiglu
 from record import device_name, record
 from torch import Tensor
 
 DTYPE = torch.bfloat16
 KINDS: tuple[AttentionKind, ...] = ("triton", "sdpa", "flash")
+
+Call = Callable[..., Tensor | tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,13 @@ def timed(function: Callable[[], object]) -> float:
     return float(do_bench(function, return_mode="median"))
 
 
-def measured(what: str, by: str, call: Callable[..., Tensor], inputs: Sequence[Tensor], amount: float) -> Row:
+def measured(what: str, by: str, call: Call, inputs: Sequence[Tensor], amount: float) -> Row:
     """Time a function and its gradient; `amount` is 1e9 operations or 1e6 bytes of a forward."""
     forward = timed(lambda: call(*inputs))
-    out = call(*inputs)
-    cotangent = torch.randn_like(out)
-    backward = timed(lambda: torch.autograd.grad(out, inputs, cotangent, retain_graph=True))
+    made = call(*inputs)
+    outs = (made,) if isinstance(made, Tensor) else tuple(made)
+    cotangents = [torch.randn_like(out) for out in outs]
+    backward = timed(lambda: torch.autograd.grad(outs, inputs, cotangents, retain_graph=True))
     return Row(what, by, forward, backward, amount / forward)
 
 
@@ -129,19 +133,25 @@ def packed(config: VideoDiTConfig, tokens: int) -> Iterator[Row]:
 
 
 def fused(config: VideoDiTConfig, tokens: int) -> Iterator[Row]:
-    """Gated residual + norm, and SwiGLU, in one kernel, in eager operations, and those compiled."""
+    """SwiGLU and both norms, in one kernel, in eager operations, and those compiled."""
     stream, modulation = (1, tokens, config.width), (1, 1, config.width)
     hidden = (1, tokens, config.mlp_width)
 
-    def norm(backend: Backend) -> Callable[..., Tensor]:
-        return lambda *given: torch.cat(residual_norm(*given, backend=backend), dim=-1)
-
-    def gate(backend: Backend) -> Callable[..., Tensor]:
+    def gate(backend: Backend) -> Call:
         return lambda *given: swiglu(*given, backend=backend)
 
+    def entrance(backend: Backend) -> Call:
+        return lambda x, shift, scale, positions: modulated_norm(
+            x, shift, scale, positions=positions, backend=backend
+        )
+
+    def residual(backend: Backend) -> Call:
+        return lambda *given: residual_norm(*given, backend=backend)
+
     for what, make, shapes, passes in (
-        ("SwiGLU", gate, (hidden, hidden), 3 * hidden[1] * hidden[2]),
-        ("residual + norm", norm, (stream, stream, *[modulation] * 3), 4 * stream[1] * stream[2]),
+        ("SwiGLU", gate, (hidden, hidden), 3 * prod(hidden)),
+        ("positions + norm", entrance, (stream, modulation, modulation, stream[1:]), 3 * prod(stream)),
+        ("residual + norm", residual, (stream, stream, *[modulation] * 3), 4 * prod(stream)),
     ):
         for by, call in (
             ("triton", make("triton")),

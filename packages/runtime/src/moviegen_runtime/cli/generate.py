@@ -96,7 +96,7 @@ class Generate:
     """Guide only between these times, of 0 (noise) to 1 (clip); outside, a step costs half. 0 1 is all."""
 
     reuse: Annotated[int | None, open_option("N")] = None
-    """Run the middle of the transformer at every Nth step only, and reuse it in between; 1 is always."""
+    """Run the middle of the transformer at every Nth evaluation only; 1 is at every one."""
 
     upscale: Annotated[Literal[2] | None, without("2", "as large as it is made")] = None
     """Make the clip twice as high and wide at the end, by the model's upsampler."""
