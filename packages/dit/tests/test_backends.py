@@ -15,7 +15,7 @@ from moviegen_dit import (
     sdpa_packed_attention,
 )
 from moviegen_dit.backends import flash_attention, flash_packed_attention
-from moviegen_dit.kernels import Packing
+from moviegen_dit.kernels import Packing, launch
 from torch import Tensor
 
 HALF = torch.bfloat16
@@ -23,6 +23,12 @@ HALF = torch.bfloat16
 
 def heads(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+
+
+def with_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if Triton were installed, and not interpreted."""
+    monkeypatch.setattr(launch, "find_spec", lambda _: True)
+    monkeypatch.setattr(launch, "_interpreted", lambda: False)
 
 
 def test_a_cpu_has_sdpa_and_the_reference() -> None:
@@ -56,6 +62,7 @@ def test_what_cannot_be_done_is_refused_with_the_reason(
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    with_triton(monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=reason):
         resolve_attention(kind, device, dtype, head_width=head_width)
@@ -96,6 +103,7 @@ def test_flash_attn_is_taken_where_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_device_that_is_too_old_has_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_triton(monkeypatch)
     pretend(monkeypatch, 7, "flash_attn", "flash_attn.cute")
     assert resolve_attention("auto", "cuda", HALF, head_width=128) is sdpa_attention
     for kind in ("flash", "triton"):

@@ -22,7 +22,9 @@ def test_the_frame_rate_stands_in_front_of_the_prompt() -> None:
     assert with_fps("  a red bus\n", 8) == "FPS-8. a red bus"
     assert with_fps("a red bus", 29.97) == "FPS-29.97. a red bus"
     assert with_fps("FPS-16. a red bus", 8) == "FPS-8. a red bus"
-    assert with_fps("a bus, FPS-16. drives", 8) == "FPS-8. a bus, FPS-16. drives"
+    assert with_fps("FPS-16. FPS-24: a red bus", 8) == "FPS-8. a red bus"
+    for kept in ("a bus, FPS-16. drives", "FPS-16.5mm film", "FPS-60,000 frames", "FPS-24"):
+        assert with_fps(kept, 8) == f"FPS-8. {kept}"
 
 
 @pytest.mark.parametrize("prompt", ["", "  ", "\n\t"])

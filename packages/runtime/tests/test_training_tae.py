@@ -177,10 +177,12 @@ def test_a_leg_of_the_decoder_leaves_latents_as_they_were(tmp_path: Path) -> Non
     training.export(tmp_path / "second")
     first, second = (from_pretrained(tmp_path / name).state_dict() for name in ("first", "second"))
     moved = {name for name in first if not torch.equal(first[name], second[name])}
-    # A single latent frame attends to itself, whatever it asks for.
-    free = ("attention.temporal.q.", "attention.temporal.k.")
     decoder = {name for name in first if name.startswith("decoder.")}
-    assert moved == {name for name in decoder if not any(part in name for part in free)}
+    assert moved <= decoder
+    # A single latent frame attends to itself, whatever it asks for: rounding is all of their gradients, or
+    # not even that.
+    free = ("attention.temporal.q.", "attention.temporal.k.")
+    assert all(any(part in name for part in free) for name in decoder - moved)
 
 
 def test_a_leg_of_the_decoder_does_not_start_from_nothing() -> None:

@@ -66,7 +66,7 @@ class VideoLatent:
     """A batch of video latents, with what is needed to get back to a clip of the right length.
 
     Args:
-        values: (B, C, T, H, W), normalised per channel to about mean 0 and deviation 1.
+        values: (B, C, T, H, W), normalised per channel to about mean 0 and deviation 1 or less.
         stride: clip positions per latent position along each axis.
         num_frames: length of the clip in frames; a decoder drops what it makes beyond it.
         fps: frames a second of the clip.

@@ -2,8 +2,8 @@
 
 From one solver step to the next, what the middle blocks add to the residual stream changes little (as noted
 for other transformers by FORA and Delta-DiT). It is kept, and at the calls in between added without running
-them. The first and the last quarter of the blocks, one block at least, run always: they see the step's own
-state and time.
+them. The first and the last quarter of the blocks run always, one block at either end of
+three or more: they see the step's own state and time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class BlockCache:
 
         A batch of another size than the last, as where an interval of guidance begins or ends, runs all.
         """
-        edge = min(max(layers // 4, 1), layers // 2)
+        edge = min(max(layers // 4, 1), (layers - 1) // 2)
         x_BSD = run(x_BSD, 0, edge)
         self._age += 1
         known = self._added_BSD

@@ -126,9 +126,10 @@ def locate_published(source: Path | str, what: str, files: Sequence[str]) -> Pub
 
 def precision_on(device: str) -> PrecisionName:
     """bfloat16 where the device computes with it, else float32; float16 is too narrow for T5's states."""
+    if not device.startswith("cuda") or not torch.cuda.is_available():
+        return "float32"
     # `torch.cuda.is_bf16_supported` would ask the current device, which may be another one.
-    halved = device.startswith("cuda") and torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_FROM
-    return "bfloat16" if halved else "float32"
+    return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_FROM else "float32"
 
 
 def _weights(folder: Path, what: str, files: Sequence[str]) -> list[Path]:

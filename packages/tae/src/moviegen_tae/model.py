@@ -304,7 +304,7 @@ class TAE(nn.Module):
         return rearrange(x_NCHW, "n (c p q) h w -> n c (h p) (w q)", p=p, q=p)
 
     def normalise(self, mean: Tensor) -> Tensor:
-        """Posterior means (B, C, t, h, w) to latents of about mean 0 and deviation 1 per channel."""
+        """Posterior means (B, C, t, h, w) to latents of about mean 0, deviation 1 or less per channel."""
         return (mean - self.latent_mean.view(-1, 1, 1, 1)) / self.latent_std.view(-1, 1, 1, 1)
 
     def denormalise(self, values: Tensor) -> Tensor:
@@ -312,7 +312,7 @@ class TAE(nn.Module):
         return values * self.latent_std.view(-1, 1, 1, 1) + self.latent_mean.view(-1, 1, 1, 1)
 
     def set_normalisation(self, mean: Tensor, std: Tensor) -> None:
-        """Set the per-channel statistics (C,) of posterior means over training clips.
+        """Set the per-channel statistics (C,) of draws of the posterior over training clips.
 
         Raises:
             ValueError: wrong shape, not finite, or a deviation that is not positive.

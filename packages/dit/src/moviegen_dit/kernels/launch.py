@@ -90,6 +90,8 @@ def unusable(device: torch.device) -> str | None:
     """Why kernels of the generations from A100 on cannot run on a CUDA device; None if they can."""
     if not torch.cuda.is_available():
         return "there is no CUDA device here, or this PyTorch is built without CUDA"
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        return f"there is no {device} here"
     major, minor = torch.cuda.get_device_capability(device)
     if major < _OLDEST:
         return f"the device must have compute capability {_OLDEST}.0 or more, not {major}.{minor}"

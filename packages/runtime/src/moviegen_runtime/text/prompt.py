@@ -14,7 +14,7 @@ QUOTED = re.compile(
 MOST_CHARACTERS = 4000
 """Of what somebody asks for: more than any text encoder reads, and said before one is loaded."""
 
-_FPS_PREFIX = re.compile(r"^\s*FPS-\d+(\.\d+)?(\s*[.,:]\s*|\s+|\s*$)", re.IGNORECASE)
+_FPS_PREFIX = re.compile(r"^(?:\s*FPS-\d+(?:\.\d+)?(?:\s*[.,:](?!\d)\s*|\s+|\s*$))+", re.IGNORECASE)
 
 
 def clean_prompt(prompt: str) -> str:
@@ -72,12 +72,13 @@ def with_fps(prompt: str, fps: float) -> str:
     """The prompt with the frame rate in front, as in "FPS-8. a red bus" (paper section 3.1.4).
 
     The paper writes "FPS-16"; the full stop that ends it is our choice. A frame rate that the prompt already
-    has in front gives way: a clip has one.
+    has in front gives way, for a clip has one, unless there is nothing else.
 
     Raises:
-        ValueError: nothing but a frame rate is there, or it cannot be written in UTF-8.
+        ValueError: nothing is there, or it cannot be written in UTF-8.
     """
-    return f"FPS-{fps:g}. {clean_prompt(without_fps(prompt))}"
+    cleaned = clean_prompt(prompt)
+    return f"FPS-{fps:g}. {without_fps(cleaned) or cleaned}"
 
 
 def quoted_strings(prompt: str) -> tuple[str, ...]:
