@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from moviegen_runtime.text.prompt import check_characters, check_text, short_prompt
+from moviegen_runtime.text.prompt import check_characters, check_text, clean_prompt
 
 ScheduleName = Literal["linear", "linear-quadratic", "quadratic"]
 MethodName = Literal["euler", "midpoint", "heun"]
@@ -114,7 +114,7 @@ class TextToVideoRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    prompt: Annotated[str, AfterValidator(short_prompt)]
+    prompt: Annotated[str, AfterValidator(clean_prompt)]
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
     rewriting: Rewriting | None = None
     upscale: Upscale = 1

@@ -21,23 +21,19 @@ def clean_prompt(prompt: str) -> str:
     """The prompt without white space around it.
 
     Raises:
-        ValueError: nothing is left, or it cannot be written in UTF-8.
+        ValueError: nothing is left, it is too long, or it cannot be written in UTF-8.
     """
+    cleaned = _stripped(prompt)
+    check_characters("the prompt", cleaned)
+    return cleaned
+
+
+def _stripped(prompt: str) -> str:
+    """As `clean_prompt`, of any length: a caption that no encoder reads is named and left out later."""
     cleaned = prompt.strip()
     if not cleaned:
         raise ValueError("the prompt is empty; say in a few words what the video shows")
     check_text("the prompt", cleaned)
-    return cleaned
-
-
-def short_prompt(prompt: str) -> str:
-    """As `clean_prompt`, of a prompt that somebody asks for.
-
-    Raises:
-        ValueError: as there, or it is too long.
-    """
-    cleaned = clean_prompt(prompt)
-    check_characters("the prompt", cleaned)
     return cleaned
 
 
@@ -77,7 +73,7 @@ def with_fps(prompt: str, fps: float) -> str:
     Raises:
         ValueError: nothing is there, or it cannot be written in UTF-8.
     """
-    cleaned = clean_prompt(prompt)
+    cleaned = _stripped(prompt)
     return f"FPS-{fps:g}. {without_fps(cleaned) or cleaned}"
 
 
