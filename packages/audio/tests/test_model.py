@@ -22,6 +22,7 @@ from moviegen_audio import (
 from moviegen_audio.layers import HeadNorm, modulated_norm, rotated, rotations
 from moviegen_core import TextContext
 from moviegen_dit import FlowPath, TextEncoderSpec, classifier_free_guidance, flow_matching_loss
+from moviegen_dit.backends import reference_attention
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -164,6 +165,21 @@ def test_it_depends_on_time_text_video_and_sound(model: AudioDiT) -> None:
     assert (
         model(x, t / 2, model.prepare(FRAMES, text=words, video=seen, context=heard)) - out
     ).abs().max() > 1e-3
+
+
+def test_every_layer_attends_by_the_function_that_it_is_given(model: AudioDiT) -> None:
+    x, t = noisy()
+    conditions = model.prepare(FRAMES, text=text(3, 1), video=video(), context=context())
+    out = model(x, t, conditions)
+    calls: list[bool] = []
+
+    def counted(q: Tensor, k: Tensor, v: Tensor, *, key_lengths: Tensor | None = None) -> Tensor:
+        calls.append(key_lengths is not None)
+        return reference_attention(q, k, v, key_lengths=key_lengths)
+
+    model.use_attention(counted)
+    torch.testing.assert_close(model(x, t, conditions), out)
+    assert calls == [False, True] * model.config.layers
 
 
 def test_sound_that_is_not_given_is_not_heard(model: AudioDiT) -> None:

@@ -155,9 +155,13 @@ def test_the_injected_attention_is_the_one_that_runs(config: VideoDiTConfig, con
         calls.append(key_lengths is not None)
         return sdpa_attention(q, k, v, key_lengths=key_lengths)
 
+    conditions = contexts([[3, 1], [2, 4]])
     model = VideoDiT(config, attention=counted).double()
-    model(*noisy(), model.prepare(contexts([[3, 1], [2, 4]])))
+    model(*noisy(), model.prepare(conditions))
     assert calls == [False, True] * config.layers
+    model.use_attention(sdpa_attention)
+    model(*noisy(), model.prepare(conditions))
+    assert len(calls) == 2 * config.layers
 
 
 SIZES = [(1, 8, 10), (3, 4, 2), (1, 2, 2), (2, 6, 4)]  # images and videos

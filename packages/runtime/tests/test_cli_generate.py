@@ -95,6 +95,18 @@ def test_a_sidecar_makes_the_same_file_again(
     assert capsys.readouterr().err == ""
 
 
+def test_another_attention_makes_the_same_clip_and_is_written_down(tiny_upsampling_model: Path) -> None:
+    upscale = Generate(tiny_upsampling_model)
+    for kind in ("sdpa", "reference"):
+        upscale(PROMPT, "-o", f"{kind}.png", "--steps", "2", "--upscale", "2", "--attention", kind)
+        assert json.loads(Path(f"{kind}.json").read_text())["machine"]["attention"] == kind
+    with Image.open("sdpa.png") as one, Image.open("reference.png") as other:
+        assert np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int)).max() <= 1
+    main(["generate", "--from-sidecar", "reference.json", "-o", "again.png"])
+    assert Path("again.png").read_bytes() == Path("reference.png").read_bytes()
+    assert json.loads(Path("again.json").read_text())["machine"]["attention"] == "reference"
+
+
 def test_an_upscaled_clip_is_twice_as_large_and_made_again(
     tiny_upsampling_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,7 +138,7 @@ def test_a_picture_is_made_larger_too(tiny_upsampling_model: Path) -> None:
 def test_a_sidecar_from_before_there_was_an_upsampler_makes_its_file_again(generate: Generate) -> None:
     generate(PROMPT, "-o", "bus.mp4", "--steps", "1")
     old = json.loads(Path("bus.json").read_text())
-    del old["request"]["upscale"]
+    del old["request"]["upscale"], old["machine"]["attention"]
     Path("old.json").write_text(json.dumps(old))
     main(["generate", "--from-sidecar", "old.json", "-o", "again.mp4"])
     assert Path("again.mp4").read_bytes() == Path("bus.mp4").read_bytes()
@@ -204,6 +216,7 @@ def test_existing_files_are_kept_unless_told_otherwise(
         (["--from-sidecar", "a.json", "-o", "b.mp4", "--steps", "3"], "leave out --steps"),
         (["a", "--from-sidecar", "a.json", "-o", "b.mp4"], "leave out the prompt"),
         (["--from-sidecar", "a.json", "-o", "b.mp4", "--no-audio"], "leave out --no-audio"),
+        (["--from-sidecar", "a.json", "-o", "b.mp4", "--attention", "sdpa"], "leave out --attention"),
         (["--from-sidecar", "a.json", "-o", "b.mp4"], "cannot read a.json: No such file or directory"),
     ],
 )
@@ -221,6 +234,7 @@ def test_what_cannot_work_is_told_before_anything_is_loaded(
         (["--frames", "99"], "up to 24 frames of 48x48 pixels"),
         (["--size", "20"], "width must be a multiple of 16 pixels"),
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
+        (["--device", "cpu", "--attention", "flash"], "flash-attn needs a CUDA device, and got cpu"),
         (["--upscale", "2"], "has no upsampler, so it cannot upscale: give by --model a folder that"),
     ],
 )

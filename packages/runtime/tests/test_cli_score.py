@@ -255,6 +255,17 @@ def test_half_precision_is_heard_too(film: str, tiny_sound_model: Path, dtype: s
         assert np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)]).std() > 1e-3
 
 
+def test_the_attention_that_was_asked_for_is_written_down_and_taken_again(
+    film: str, tiny_sound_model: Path
+) -> None:
+    model = ["--model", str(tiny_sound_model), "--device", "cpu"]
+    main(["score", film, "-o", "a.mp4", "--prompt", "rain", "--attention", "reference", *model])
+    main(["score", film, "-o", "b.mp4", "--from-sidecar", "a.json"])
+    told = [json.loads(Path(name).read_text())["machine"]["attention"] for name in ("a.json", "b.json")]
+    assert told == ["reference", "reference"]
+    assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes()
+
+
 def test_missing_models_are_told_in_a_sentence(
     film: str, tiny_model: Path, tiny_sound_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

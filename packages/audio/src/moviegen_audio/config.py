@@ -153,6 +153,11 @@ class AudioDiTConfig(ArchConfig):
             )
         return self
 
+    @property
+    def head_width(self) -> int:
+        """Channels of a head."""
+        return self.width // self.heads
+
 
 def _paper(width: int, layers: int, heads: int) -> AudioDiTConfig:
     return AudioDiTConfig(

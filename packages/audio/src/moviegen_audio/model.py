@@ -58,6 +58,11 @@ class AudioDiT(nn.Module):
         self.final_modulation = zero_linear(width, 2 * width)
         self.frame_out = zero_linear(width, config.latent_channels)
 
+    def use_attention(self, attention: AttentionFn) -> None:
+        """Let every layer attend by another function from now on."""
+        for block in cast(Iterable[Block], self.blocks):
+            block.self_attention.attention = block.cross_attention.attention = attention
+
     def prepare(
         self,
         frames: int,

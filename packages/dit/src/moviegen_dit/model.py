@@ -72,6 +72,11 @@ class VideoDiT(nn.Module):
         self.final_modulation = zero_linear(width, 2 * width)
         self.patch_out = zero_linear(width, config.patch_channels)
 
+    def use_attention(self, attention: AttentionFn) -> None:
+        """Let every layer attend by another function from now on; `forward_packed` keeps its own."""
+        for block in cast(Iterable[Block], self.blocks):
+            block.self_attention.attention = block.cross_attention.attention = attention
+
     def prepare(self, contexts: Sequence[TextContext], drop: Tensor | None = None) -> PreparedConditions:
         """Project the prompts, and make the keys and values of every layer.
 

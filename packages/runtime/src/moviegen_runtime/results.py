@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from moviegen_runtime.media.loudness import Loudness
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
+AttentionName = Literal["auto", "sdpa", "triton", "flash", "reference"]
 
 
 class Machine(BaseModel):
@@ -26,6 +27,7 @@ class Machine(BaseModel):
         dtype: of transformers, autoencoder and codec; the text encoder and the solver's state stay float32.
         threads: of torch on the CPU; another number may round differently.
         micro_batch: samples that go through the transformer together; the last batch is padded to it.
+        attention: of the transformers, as `moviegen_dit.resolve_attention` takes it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +36,7 @@ class Machine(BaseModel):
     dtype: DtypeName
     threads: int = Field(ge=1, le=4096)
     micro_batch: int = Field(ge=1, le=4096)
+    attention: AttentionName = "sdpa"  # as it was before there was a choice
 
 
 @dataclass(frozen=True)

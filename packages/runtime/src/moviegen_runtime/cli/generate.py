@@ -25,7 +25,7 @@ from moviegen_runtime.pipelines.outputs import check_outputs, sample_paths, side
 from moviegen_runtime.pipelines.settings import MINIATURE
 from moviegen_runtime.pipelines.sidecar import Sidecar, read_sidecar
 from moviegen_runtime.requests import MAX_SEED, MethodName, ScheduleName, ScoreRequest, TextToVideoRequest
-from moviegen_runtime.results import DtypeName, GeneratedVideo, Progress, ProgressCallback
+from moviegen_runtime.results import AttentionName, DtypeName, GeneratedVideo, Progress, ProgressCallback
 from moviegen_runtime.validation import first_sentence
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class Generate:
 
     dtype: Annotated[DtypeName | None, without("float32|bfloat16|float16", "float32")] = None
     """Number format of the models."""
+
+    attention: Annotated[
+        AttentionName | None, without("auto|sdpa|triton|flash|reference", "auto, the fastest that is there")
+    ] = None
+    """Attention of the transformers: PyTorch's, our Triton kernels, flash-attn, or the plain definition."""
 
     embeddings: Annotated[Path | None, without("FOLDER", "none")] = None
     """Keep what large text encoders have read in this folder, so that they read a prompt once."""
@@ -283,6 +288,7 @@ class Generate:
                 self.model or MINIATURE,
                 device=self.device or "auto",
                 dtype=self.dtype or "float32",
+                attention=self.attention or "auto",
                 embeddings=self.embeddings,
                 with_sound=audible,
                 with_upsampler=self.upscale is not None,
@@ -300,6 +306,7 @@ class Generate:
             self.model or original.model,
             device=self.device or machine.device,
             dtype=machine.dtype,
+            attention=machine.attention,
             micro_batch=machine.micro_batch,
             embeddings=self.embeddings,
             with_sound=original.sound is not None,
@@ -323,6 +330,7 @@ _BROUGHT_BY_SIDECAR = (
     *_REQUEST_FIELDS,
     "upscale",
     "dtype",
+    "attention",
     "display_scale",
     "no_audio",
 )

@@ -22,7 +22,7 @@ from moviegen_runtime.pipelines.outputs import check_outputs, file_hash, sidecar
 from moviegen_runtime.pipelines.settings import MINIATURE
 from moviegen_runtime.pipelines.sidecar import ScoreSidecar, read_sidecar
 from moviegen_runtime.requests import MAX_SEED, MethodName, ScoreRequest
-from moviegen_runtime.results import DtypeName, Progress, ScoredFilm
+from moviegen_runtime.results import AttentionName, DtypeName, Progress, ScoredFilm
 from moviegen_runtime.validation import first_sentence
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ class Score:
     dtype: Annotated[DtypeName | None, without("float32|bfloat16|float16", "float32")] = None
     """Number format of the models."""
 
+    attention: Annotated[
+        AttentionName | None, without("auto|sdpa|triton|flash|reference", "auto, the fastest that is there")
+    ] = None
+    """Attention of the transformers: PyTorch's, our Triton kernels, flash-attn, or the plain definition."""
+
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace files that are already there."""
 
@@ -129,7 +134,7 @@ class Score:
         """The sidecar to repeat, if one is given, after a look for options that contradict it."""
         if self.from_sidecar is None:
             return None
-        check_from_sidecar(self, ("prompt", "music", "seed", *_REQUEST_FIELDS, "dtype"))
+        check_from_sidecar(self, ("prompt", "music", "seed", *_REQUEST_FIELDS, "dtype", "attention"))
         return read_sidecar(self.from_sidecar, ScoreSidecar)
 
     def _request(self) -> ScoreRequest:
@@ -155,13 +160,17 @@ class Score:
 
         if original is None:
             return load_composer(
-                self.model or MINIATURE, device=self.device or "auto", dtype=self.dtype or "float32"
+                self.model or MINIATURE,
+                device=self.device or "auto",
+                dtype=self.dtype or "float32",
+                attention=self.attention or "auto",
             )
         use_threads(original.machine.threads)
         composer = load_composer(
             self.model or original.model,
             device=self.device or original.machine.device,
             dtype=original.machine.dtype,
+            attention=original.machine.attention,
         )
         original.check_weights(composer.weights)
         return composer

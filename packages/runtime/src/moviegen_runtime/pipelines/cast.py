@@ -11,7 +11,7 @@ import moviegen_dit
 import moviegen_tae
 import torch
 from moviegen_core import weights_hash
-from moviegen_dit import SpatialUpsampler, VideoDiT
+from moviegen_dit import SpatialUpsampler, VideoDiT, resolve_attention
 from moviegen_tae import TAE
 
 from moviegen_runtime.pipelines.composer import Composer, audio_folders, composer_of
@@ -20,7 +20,14 @@ from moviegen_runtime.pipelines.encoders import cast_encoder
 from moviegen_runtime.pipelines.settings import MINIATURE, CastSettings, folder_settings, miniature_settings
 from moviegen_runtime.pipelines.text_to_video import UPSAMPLER, generate_videos
 from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
-from moviegen_runtime.results import DtypeName, GeneratedVideo, Machine, ProgressCallback, ScoredFilm
+from moviegen_runtime.results import (
+    AttentionName,
+    DtypeName,
+    GeneratedVideo,
+    Machine,
+    ProgressCallback,
+    ScoredFilm,
+)
 from moviegen_runtime.text import FrozenTextEncoder
 
 
@@ -96,6 +103,7 @@ def load(
     *,
     device: str = "auto",
     dtype: DtypeName = "float32",
+    attention: AttentionName = "auto",
     micro_batch: int = 1,
     embeddings: Path | str | None = None,
     with_sound: bool = True,
@@ -108,6 +116,7 @@ def load(
             `audio/dit`, for larger videos `upsampler`, one for each of its text encoders except MiniLM, and,
             for its own defaults or encoders elsewhere, a `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
+        attention: of every transformer, as `moviegen_dit.resolve_attention` takes it.
         micro_batch: samples that go through the transformer together. With 1, a sample's bits depend on its
             request alone; with more it is faster, and a sample rounds differently by its place in the batch.
         embeddings: folder that keeps what the text encoders have read, to be read once; None: none.
@@ -115,11 +124,15 @@ def load(
         with_upsampler: load the upsampler too, for requests with `upscale`.
 
     Raises:
-        ValueError: weights are missing or damaged, there is no upsampler and one is to be loaded, or the
-            device is not there.
+        ValueError: weights are missing or damaged, there is no upsampler and one is to be loaded, the device
+            is not there, or it cannot do such attention.
     """
     machine = Machine(
-        device=usable_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=micro_batch
+        device=usable_device(device),
+        dtype=dtype,
+        threads=torch.get_num_threads(),
+        micro_batch=micro_batch,
+        attention=attention,
     )
     tae_folder, dit_folder, settings = _located(model)
     upsampler_folder = _upsampler_folder(model) if with_upsampler else None
@@ -140,6 +153,11 @@ def load(
         weights[UPSAMPLER] = weights_hash(upsampler_folder)
     weights |= {encoder.name: encoder.weights_hash for encoder in encoders}
     torch_dtype: torch.dtype = getattr(torch, dtype)
+    for transformer in (dit, *([] if upsampler is None else [upsampler.dit])):
+        head_width = transformer.config.head_width
+        transformer.use_attention(
+            resolve_attention(attention, machine.device, torch_dtype, head_width=head_width)
+        )
     audio = audio_folders(model) if with_sound else None
     composer = audio and composer_of(
         audio,

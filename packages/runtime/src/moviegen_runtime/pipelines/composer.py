@@ -11,6 +11,7 @@ import moviegen_audio
 import torch
 from moviegen_audio import Search, Segmenting, SoundCaption, sample
 from moviegen_core import weights_hash
+from moviegen_dit import resolve_attention
 from pydantic import JsonValue, ValidationError
 
 from moviegen_runtime.pipelines.device import usable_device
@@ -18,7 +19,7 @@ from moviegen_runtime.pipelines.encoders import SIGHT, cast_encoder, cast_sight
 from moviegen_runtime.pipelines.score import Composing, FrameEncoder, SoundCast, score
 from moviegen_runtime.pipelines.settings import MINIATURE, CastSettings, folder_settings, miniature_settings
 from moviegen_runtime.requests import ScoreRequest, ScoreSettings
-from moviegen_runtime.results import DtypeName, Machine, ProgressCallback, Scored, ScoredFilm
+from moviegen_runtime.results import AttentionName, DtypeName, Machine, ProgressCallback, Scored, ScoredFilm
 from moviegen_runtime.text import FrozenTextEncoder
 from moviegen_runtime.validation import first_sentence
 
@@ -145,7 +146,11 @@ def sound_caption(request: ScoreRequest) -> str | None:
 
 
 def load_composer(
-    model: Path | str = MINIATURE, *, device: str = "auto", dtype: DtypeName = "float32"
+    model: Path | str = MINIATURE,
+    *,
+    device: str = "auto",
+    dtype: DtypeName = "float32",
+    attention: AttentionName = "auto",
 ) -> Composer:
     """Load the models of sound of a cast, and none of its others.
 
@@ -155,12 +160,18 @@ def load_composer(
             `sight` with a CLIP if the transformer has no network of its own for pictures, and, for its own
             defaults, a `cast.json`.
         device: as torch names it; "auto" is the first GPU, or else the CPU.
+        attention: of the transformer, as `moviegen_dit.resolve_attention` takes it.
 
     Raises:
-        ValueError: weights are missing or damaged, do not fit each other, or the device is not there.
+        ValueError: weights are missing or damaged, do not fit each other, the device is not there, or it
+            cannot do such attention.
     """
     machine = Machine(
-        device=usable_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=1
+        device=usable_device(device),
+        dtype=dtype,
+        threads=torch.get_num_threads(),
+        micro_batch=1,
+        attention=attention,
     )
     if (folders := audio_folders(model)) is None:
         raise ValueError(
@@ -204,7 +215,7 @@ def composer_of(
         embeddings: as `load` takes it.
 
     Raises:
-        ValueError: weights are damaged or do not fit each other.
+        ValueError: weights are damaged or do not fit each other, or the machine cannot do such attention.
     """
     codec_folder, dit_folder = folders
     codec, dit = moviegen_audio.load_codec(codec_folder), moviegen_audio.load_dit(dit_folder)
@@ -218,6 +229,8 @@ def composer_of(
     spec = dit.config.text_encoder
     text = (loaded or {}).get(spec.name) or cast_encoder(spec, model, settings, machine.device, embeddings)
     dtype: torch.dtype = getattr(torch, machine.dtype)
+    head_width = dit.config.head_width
+    dit.use_attention(resolve_attention(machine.attention, machine.device, dtype, head_width=head_width))
     codec = codec.to(machine.device, dtype).requires_grad_(False)
     dit = dit.to(machine.device, dtype).requires_grad_(False)
     return Composer(
