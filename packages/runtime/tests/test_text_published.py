@@ -169,6 +169,7 @@ def test_special_tokens_in_a_quote_are_letters() -> None:
         ('a sign "STOP" and "Go  now"', ("STOP", "Go  now")),
         ("a sign “Zurück” beside «là»", ("Zurück", "là")),
         ('an empty one "" and " " and an open "one', ()),
+        ('a 6" robot and a 5.5" cake that says "route 66" and "7"', ("route 66", "7")),
     ],
 )
 def test_quoted_strings(prompt: str, found: tuple[str, ...]) -> None:

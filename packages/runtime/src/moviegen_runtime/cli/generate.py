@@ -108,7 +108,7 @@ class Generate:
     """Number format of the models."""
 
     attention: Annotated[
-        AttentionName | None, without("auto|sdpa|triton|flash|reference", "auto, the fastest that is there")
+        AttentionName | None, without("auto|sdpa|triton|flash|reference", "flash where it can run, else sdpa")
     ] = None
     """Attention of the transformers: PyTorch's, our Triton kernels, flash-attn, or the plain definition."""
 
