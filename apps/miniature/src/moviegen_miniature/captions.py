@@ -84,9 +84,10 @@ def _actor(rng: np.random.Generator, lead: Performer) -> str:
 
 
 def _noun(rng: np.random.Generator, actor: str, adjectives: Words = ()) -> str:
-    noun = _usual(rng, BY_NAME[actor].nouns + SYNONYMS[actor])
-    if adjectives:
-        noun = f"{_pick(rng, adjectives)} {noun}"
+    if adjectives:  # some of the other names say a size of their own
+        noun = f"{_pick(rng, adjectives)} {_pick(rng, BY_NAME[actor].nouns)}"
+    else:
+        noun = _usual(rng, BY_NAME[actor].nouns + SYNONYMS[actor])
     if rng.random() < 0.15:
         return f"the {noun}"
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -1,7 +1,12 @@
 """Flow matching and the video transformer of Movie Gen."""
 
 from moviegen_dit.attention import PackedAttentionFn, sdpa_attention, sdpa_packed_attention
-from moviegen_dit.backends import AttentionKind, resolve_attention, resolve_packed_attention
+from moviegen_dit.backends import (
+    AttentionKind,
+    choose_attention,
+    resolve_attention,
+    resolve_packed_attention,
+)
 from moviegen_dit.caching import BlockCache
 from moviegen_dit.conditions import Positions, PreparedConditions
 from moviegen_dit.config import TextEncoderSpec, UpsamplerConfig, VideoDiTConfig, preset, upsampler_preset
@@ -56,6 +61,7 @@ __all__ = [
     "VideoDiTConfig",
     "WindowVelocity",
     "Windows",
+    "choose_attention",
     "classifier_free_guidance",
     "flow_matching_loss",
     "from_pretrained",

@@ -42,10 +42,9 @@ def resolve_attention(
     Raises:
         ValueError: there is no such kind, or it cannot do this here, with the reason.
     """
-    device = torch.device(device)
-    chosen = _chosen(kind, device, dtype, head_width)
+    chosen = choose_attention(kind, device, dtype, head_width=head_width)
     if chosen == "flash":
-        module = importlib.import_module(_flash_module(device))
+        module = importlib.import_module(_flash_module(torch.device(device)))
         return flash_attention(module.flash_attn_func, module.flash_attn_varlen_func)
     return {"sdpa": sdpa_attention, "triton": triton_attention, "reference": reference_attention}[chosen]
 
@@ -58,17 +57,24 @@ def resolve_packed_attention(
     Raises:
         ValueError: there is no such kind, or it cannot do this here, with the reason.
     """
-    device = torch.device(device)
-    chosen = _chosen(kind, device, dtype, head_width)
+    chosen = choose_attention(kind, device, dtype, head_width=head_width)
     if chosen == "flash":
-        return flash_packed_attention(importlib.import_module(_flash_module(device)).flash_attn_varlen_func)
+        module = importlib.import_module(_flash_module(torch.device(device)))
+        return flash_packed_attention(module.flash_attn_varlen_func)
     if chosen == "sdpa":
         return sdpa_packed_attention
     return triton_packed_attention if chosen == "triton" else reference_packed_attention
 
 
-def _chosen(kind: AttentionKind, device: torch.device, dtype: torch.dtype, head_width: int) -> AttentionKind:
-    """What "auto" is here, or the kind itself unless it cannot do this."""
+def choose_attention(
+    kind: AttentionKind, device: torch.device | str, dtype: torch.dtype, *, head_width: int
+) -> AttentionKind:
+    """What "auto" is for such tensors, or the kind itself; the arguments are those of `resolve_attention`.
+
+    Raises:
+        ValueError: there is no such kind, or it cannot do this here, with the reason.
+    """
+    device = torch.device(device)
     if kind == "auto":
         return "sdpa" if _flash_unable(device, dtype, head_width) else "flash"
     if kind in ("sdpa", "reference"):

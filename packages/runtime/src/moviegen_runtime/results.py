@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
 AttentionName = Literal["auto", "sdpa", "triton", "flash", "reference"]
+"""As `moviegen_dit.AttentionKind`, whose module needs torch."""
 
 
 class Machine(BaseModel):
@@ -27,7 +28,7 @@ class Machine(BaseModel):
         dtype: of transformers, autoencoder and codec; the text encoder and the solver's state stay float32.
         threads: of torch on the CPU; another number may round differently.
         micro_batch: samples that go through the transformer together; the last batch is padded to it.
-        attention: of the transformers, as `moviegen_dit.resolve_attention` takes it.
+        attention: of the transformers; what "auto" was found to be.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -306,7 +306,7 @@ class Generate:
             self.model or original.model,
             device=self.device or machine.device,
             dtype=machine.dtype,
-            attention=machine.attention,
+            attention=self.attention or machine.attention,
             micro_batch=machine.micro_batch,
             embeddings=self.embeddings,
             with_sound=original.sound is not None,
@@ -330,7 +330,6 @@ _BROUGHT_BY_SIDECAR = (
     *_REQUEST_FIELDS,
     "upscale",
     "dtype",
-    "attention",
     "display_scale",
     "no_audio",
 )

@@ -134,7 +134,7 @@ class Score:
         """The sidecar to repeat, if one is given, after a look for options that contradict it."""
         if self.from_sidecar is None:
             return None
-        check_from_sidecar(self, ("prompt", "music", "seed", *_REQUEST_FIELDS, "dtype", "attention"))
+        check_from_sidecar(self, ("prompt", "music", "seed", *_REQUEST_FIELDS, "dtype"))
         return read_sidecar(self.from_sidecar, ScoreSidecar)
 
     def _request(self) -> ScoreRequest:
@@ -170,7 +170,7 @@ class Score:
             self.model or original.model,
             device=self.device or original.machine.device,
             dtype=original.machine.dtype,
-            attention=original.machine.attention,
+            attention=self.attention or original.machine.attention,
         )
         original.check_weights(composer.weights)
         return composer

@@ -11,7 +11,7 @@ import moviegen_dit
 import moviegen_tae
 import torch
 from moviegen_core import weights_hash
-from moviegen_dit import SpatialUpsampler, VideoDiT, resolve_attention
+from moviegen_dit import SpatialUpsampler, VideoDiT, choose_attention, resolve_attention
 from moviegen_tae import TAE
 
 from moviegen_runtime.pipelines.composer import Composer, audio_folders, composer_of
@@ -132,7 +132,6 @@ def load(
         dtype=dtype,
         threads=torch.get_num_threads(),
         micro_batch=micro_batch,
-        attention=attention,
     )
     tae_folder, dit_folder, settings = _located(model)
     upsampler_folder = _upsampler_folder(model) if with_upsampler else None
@@ -158,12 +157,15 @@ def load(
         transformer.use_attention(
             resolve_attention(attention, machine.device, torch_dtype, head_width=head_width)
         )
+    chosen = choose_attention(attention, machine.device, torch_dtype, head_width=dit.config.head_width)
+    machine = machine.model_copy(update={"attention": chosen})
     audio = audio_folders(model) if with_sound else None
     composer = audio and composer_of(
         audio,
         model,
         machine,
         settings,
+        attention=attention,
         loaded={encoder.name: encoder for encoder in encoders},
         embeddings=embeddings,
     )

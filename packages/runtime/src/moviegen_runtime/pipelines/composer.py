@@ -11,7 +11,7 @@ import moviegen_audio
 import torch
 from moviegen_audio import Search, Segmenting, SoundCaption, sample
 from moviegen_core import weights_hash
-from moviegen_dit import resolve_attention
+from moviegen_dit import choose_attention, resolve_attention
 from pydantic import JsonValue, ValidationError
 
 from moviegen_runtime.pipelines.device import usable_device
@@ -171,7 +171,6 @@ def load_composer(
         dtype=dtype,
         threads=torch.get_num_threads(),
         micro_batch=1,
-        attention=attention,
     )
     if (folders := audio_folders(model)) is None:
         raise ValueError(
@@ -179,7 +178,7 @@ def load_composer(
             "model folder that does"
         )
     settings = miniature_settings() if str(model) == MINIATURE else folder_settings(Path(model))
-    return composer_of(folders, model, machine, settings)
+    return composer_of(folders, model, machine, settings, attention=attention)
 
 
 def audio_folders(model: Path | str) -> tuple[Path, Path] | None:
@@ -205,12 +204,14 @@ def composer_of(
     machine: Machine,
     settings: CastSettings,
     *,
+    attention: AttentionName,
     loaded: Mapping[str, FrozenTextEncoder] | None = None,
     embeddings: Path | str | None = None,
 ) -> Composer:
     """The composer of a codec's and a transformer's folder.
 
     Args:
+        attention: as `load` takes it.
         loaded: text encoders by their name, not to be loaded again.
         embeddings: as `load` takes it.
 
@@ -230,7 +231,9 @@ def composer_of(
     text = (loaded or {}).get(spec.name) or cast_encoder(spec, model, settings, machine.device, embeddings)
     dtype: torch.dtype = getattr(torch, machine.dtype)
     head_width = dit.config.head_width
-    dit.use_attention(resolve_attention(machine.attention, machine.device, dtype, head_width=head_width))
+    dit.use_attention(resolve_attention(attention, machine.device, dtype, head_width=head_width))
+    chosen = choose_attention(attention, machine.device, dtype, head_width=head_width)
+    machine = machine.model_copy(update={"attention": chosen})
     codec = codec.to(machine.device, dtype).requires_grad_(False)
     dit = dit.to(machine.device, dtype).requires_grad_(False)
     return Composer(
