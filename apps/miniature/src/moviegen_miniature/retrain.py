@@ -44,7 +44,7 @@ LEGS = {
     "audio_dit": ("audio_dit",),
 }
 """The recipes of each model, in order: each begins with the weights that the one before it ended with."""
-LATENTS = 30_000
+LATENTS = 40_000
 """Clips of the stage that the video transformer is trained on."""
 FILMS, SOUNDS = 11_000, 1_000
 """Films of the stage, and sounds without pictures, that the audio transformer is trained on."""
