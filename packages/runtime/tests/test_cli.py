@@ -15,14 +15,14 @@ from moviegen_runtime.requests import ScoreRequest, TextToVideoRequest
 OPTIONS_OF_GENERATE = {
     *("--help", "--output", "--from-sidecar", "--model", "--seed", "--num-samples", "--frames", "--size"),
     *("--fps", "--steps", "--guidance", "--schedule", "--method", "--device", "--dtype", "--format"),
-    *("--contact-sheet", "--display-scale", "--overwrite"),
+    *("--contact-sheet", "--display-scale", "--overwrite", "--attention"),
     *("--rewrite", "--rewrite-model", "--rewrite-key-env", "--embeddings"),
     *("--guidance-interval", "--reuse", "--upscale", "--no-audio"),
 }
 OPTIONS_OF_SCORE = {
     *("--help", "--output", "--prompt", "--music", "--from-sidecar", "--model", "--seed", "--steps"),
     *("--guidance", "--method", "--segment", "--context", "--candidates", "--loudness", "--plot", "--device"),
-    *("--dtype", "--overwrite"),
+    *("--attention", "--dtype", "--overwrite"),
 }
 
 

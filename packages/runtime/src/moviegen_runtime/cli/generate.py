@@ -110,7 +110,7 @@ class Generate:
     attention: Annotated[
         AttentionName | None, without("auto|sdpa|triton|flash|reference", "flash where it can run, else sdpa")
     ] = None
-    """Attention of the transformers: PyTorch's, our Triton kernels, flash-attn, or the plain definition."""
+    """Attention of the transformers: PyTorch's (sdpa), our Triton kernels, flash-attn, or the definition."""
 
     embeddings: Annotated[Path | None, without("FOLDER", "none")] = None
     """Keep what large text encoders have read in this folder, so that they read a prompt once."""

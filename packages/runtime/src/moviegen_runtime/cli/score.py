@@ -91,7 +91,7 @@ class Score:
     attention: Annotated[
         AttentionName | None, without("auto|sdpa|triton|flash|reference", "flash where it can run, else sdpa")
     ] = None
-    """Attention of the transformers: PyTorch's, our Triton kernels, flash-attn, or the plain definition."""
+    """Attention of the transformers: PyTorch's (sdpa), our Triton kernels, flash-attn, or the definition."""
 
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace files that are already there."""
