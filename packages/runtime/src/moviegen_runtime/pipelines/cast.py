@@ -128,10 +128,7 @@ def load(
             is not there, or it cannot do such attention.
     """
     machine = Machine(
-        device=usable_device(device),
-        dtype=dtype,
-        threads=torch.get_num_threads(),
-        micro_batch=micro_batch,
+        device=usable_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=micro_batch
     )
     tae_folder, dit_folder, settings = _located(model)
     upsampler_folder = _upsampler_folder(model) if with_upsampler else None

@@ -167,10 +167,7 @@ def load_composer(
             cannot do such attention.
     """
     machine = Machine(
-        device=usable_device(device),
-        dtype=dtype,
-        threads=torch.get_num_threads(),
-        micro_batch=1,
+        device=usable_device(device), dtype=dtype, threads=torch.get_num_threads(), micro_batch=1
     )
     if (folders := audio_folders(model)) is None:
         raise ValueError(
@@ -231,8 +228,8 @@ def composer_of(
     text = (loaded or {}).get(spec.name) or cast_encoder(spec, model, settings, machine.device, embeddings)
     dtype: torch.dtype = getattr(torch, machine.dtype)
     head_width = dit.config.head_width
-    dit.use_attention(resolve_attention(attention, machine.device, dtype, head_width=head_width))
     chosen = choose_attention(attention, machine.device, dtype, head_width=head_width)
+    dit.use_attention(resolve_attention(chosen, machine.device, dtype, head_width=head_width))
     machine = machine.model_copy(update={"attention": chosen})
     codec = codec.to(machine.device, dtype).requires_grad_(False)
     dit = dit.to(machine.device, dtype).requires_grad_(False)

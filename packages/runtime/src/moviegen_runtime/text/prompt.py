@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 # Straight, curly, low and angled marks. Single ones are left out: an apostrophe looks the same. Low ones come
-# before curly ones: what closes the one opens the other. A straight one right after
-# a digit opens nothing: it means inches.
+# before curly ones: what closes the one opens the other. A straight one right after a digit opens nothing: it
+# means inches.
 QUOTED = re.compile(
     r'(?<!\d)"([^"]*)"|\u201e([^\u201c\u201d]*)[\u201c\u201d]|\u201c([^\u201d]*)\u201d|\u00ab([^\u00bb]*)\u00bb'
 )
