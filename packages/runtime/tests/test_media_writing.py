@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -87,6 +89,27 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, suffix: str) -> Non
     for path in paths:
         write_clip(moving_square(), 8.0, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+WRITE_NOISE = """
+import sys
+from pathlib import Path
+import numpy as np
+from moviegen_runtime.media.writing import write_clip
+noise = np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3), dtype=np.uint8)
+noise[:, 20:40, 20:40] = 200
+write_clip(noise, 8.0, Path(sys.argv[1]))
+"""
+
+
+def test_what_lay_in_memory_before_does_not_reach_an_mp4(tmp_path: Path) -> None:
+    """glibc fills what it gives out as it is told; elsewhere the two processes just do the same."""
+    paths = {fill: tmp_path / f"{fill}.mp4" for fill in ("85", "170")}
+    for fill, path in paths.items():
+        command = [sys.executable, "-c", WRITE_NOISE, str(path)]
+        subprocess.run(command, check=True, env={**os.environ, "MALLOC_PERTURB_": fill})
+    first, second = (path.read_bytes() for path in paths.values())
+    assert first == second
 
 
 def test_a_gif_keeps_its_frames_and_its_time(tmp_path: Path) -> None:
