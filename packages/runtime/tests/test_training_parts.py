@@ -7,6 +7,7 @@ import itertools
 import math
 import platform
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -254,7 +255,7 @@ def test_a_second_set_gives_every_third_batch_in_its_own_order() -> None:
             batch_size=2,
             seed=5,
             start=start,
-            interleaved=images if second else None,
+            interleaved=(images,) if second else (),
         )
 
     whole = list(itertools.islice(batches(0), 12))
@@ -265,6 +266,24 @@ def test_a_second_set_gives_every_third_batch_in_its_own_order() -> None:
     assert videos == alone  # images are added to them, none is lost
     images = list(itertools.chain.from_iterable(batch.content for batch in whole if batch.step % 3 == 2))
     assert sorted(images[:5]) == [f"image {index}" for index in range(5)]
+    for start in range(1, 8):
+        assert list(itertools.islice(batches(start), 12 - start)) == whole[start:]
+
+
+def test_of_two_further_sets_the_first_goes_before_where_both_have_their_turn() -> None:
+    def batches(start: int) -> TrainingBatches[list[str]]:
+        def named(kind: str) -> Callable[[list[int]], list[str]]:
+            return lambda indices: [f"{kind} {index}" for index in indices]
+
+        among = (Interleaved(5, named("image"), every=3), Interleaved(4, named("longer"), every=2))
+        return TrainingBatches(7, named("video"), batch_size=2, seed=5, start=start, interleaved=among)
+
+    whole = list(itertools.islice(batches(0), 12))
+    kinds = [batch.content[0].split()[0] for batch in whole]
+    assert kinds == ["video", "longer", "image", "longer", "video", "image"] * 2
+    for kind, count in (("video", 4), ("image", 4), ("longer", 4)):
+        given = [sample for batch in whole for sample in batch.content if sample.startswith(kind)]
+        assert len(set(given)) == min(2 * count, {"video": 7, "image": 5, "longer": 4}[kind])
     for start in range(1, 8):
         assert list(itertools.islice(batches(start), 12 - start)) == whole[start:]
 

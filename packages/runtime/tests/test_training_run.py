@@ -576,8 +576,20 @@ def test_images_that_do_not_fit_the_videos_are_refused(
         run(joint_recipe, tmp_path / "out", f"images.latents={other}")
     with pytest.raises(ValueError, match=r"give --set images\.latents=FOLDER"):
         run(joint_recipe, tmp_path / "none", "images.latents=null")
-    with pytest.raises(ValueError, match="compile is for one shape, and images have another"):
-        run(joint_recipe, tmp_path / "none", "compile=true")
+
+
+def test_longer_clips_have_their_turns_and_a_loss_of_their_own(tmp_path: Path, dit_recipe: Path) -> None:
+    longer = write_latents(tmp_path / "longer", count=3, frames=3)
+    among = (f"longer.latents={longer}", "longer.every=3", "log_steps=1")
+    run(dit_recipe, tmp_path / "out", "steps=3", *among)
+    trained = {line["step"]: line for line in log_lines(tmp_path / "out") if "rate" in line}
+    assert ["longer.loss" in trained[step] for step in (1, 2, 3)] == [False, False, True]
+    with pytest.raises(ValueError, match="must hold latents of longer clips than the 2 latent frames"):
+        run(
+            dit_recipe,
+            tmp_path / "none",
+            f"longer.latents={write_latents(tmp_path / 'same', count=3, frames=2)}",
+        )
 
 
 def test_position_tables_grow_from_the_stage_before(

@@ -3,6 +3,7 @@
 from moviegen_tae.config import TAEConfig, preset
 from moviegen_tae.discriminator import PatchDiscriminator, adaptive_weight, hinge_loss
 from moviegen_tae.framewise import FrameWise
+from moviegen_tae.growth import deepen_decoder
 from moviegen_tae.inflate import inflate, inflate_pretrained
 from moviegen_tae.linear import LinearCode, principal_components
 from moviegen_tae.losses import PerceptualFn, TAELoss, TAELossParts, TAELossWeights, outlier_penalty
@@ -26,6 +27,7 @@ __all__ = [
     "adaptive_weight",
     "decode_stream",
     "decode_tiled",
+    "deepen_decoder",
     "encode_stream",
     "encode_tiled",
     "from_pretrained",

@@ -98,7 +98,7 @@ def build_audio_dit(recipe: AudioDiTRecipe) -> Training:
         raise ValueError(f"{len(source)} sounds are too few to hold {held_out} out for validation")
     sight = _open_sight(recipe, config, source)
     _check_sounds(config, source)
-    alone = None if recipe.alone is None else _open_alone(recipe.alone, config, source)
+    alone = () if recipe.alone is None else (_open_alone(recipe.alone, config, source),)
     module = AudioDiTModule(config, recipe, source, sight)
     collate = collate_heard(source, config.text_encoder.name)
     return Training(module, len(source) - held_out, collate, alone)

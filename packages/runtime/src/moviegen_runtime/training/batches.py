@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
@@ -28,7 +29,7 @@ class StepBatch(Generic[ContentT]):
 
 @dataclass(frozen=True)
 class Interleaved(Generic[ContentT]):
-    """A second set, of which every so many-th batch is, in an order of its own.
+    """A further set, of which every so many-th batch is, in an order of its own.
 
     Args:
         length: number of its samples.
@@ -51,7 +52,7 @@ class TrainingBatches(Generic[ContentT]):
         seed: of the order.
         start: first step; there is no last one.
         ahead: how many batches may wait.
-        interleaved: a second set; None: none.
+        interleaved: further sets; where two have their turn at once, the first of them has it.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class TrainingBatches(Generic[ContentT]):
         seed: int,
         start: int,
         ahead: int = 3,
-        interleaved: Interleaved[ContentT] | None = None,
+        interleaved: Sequence[Interleaved[ContentT]] = (),
     ) -> None:
         self.length, self.collate, self.batch_size, self.seed = length, collate, batch_size, seed
         self.start, self.ahead, self.interleaved = start, ahead, interleaved
@@ -95,19 +96,18 @@ class TrainingBatches(Generic[ContentT]):
             waiting.put(error)
 
     def _contents(self) -> Iterator[ContentT]:
-        """Batches without end; what a set gave before `start` follows from `start` alone."""
-        second = self.interleaved
-        given = self.start // second.every if second else 0
-        batches = self._indices(self.length, self.start - given)
-        if second is None:
-            yield from map(self.collate, batches)
-            return
-        others = self._indices(second.length, given)
-        for step in count(self.start):
-            if step % second.every == second.every - 1:
-                yield second.collate(next(others))
-            else:
-                yield self.collate(next(batches))
+        """Batches without end; what the sets gave before `start` follows from `start` alone."""
+        lengths = (self.length, *(each.length for each in self.interleaved))
+        collates = (self.collate, *(each.collate for each in self.interleaved))
+        given = Counter(map(self._turn, range(self.start)))
+        batches = [self._indices(length, given[turn]) for turn, length in enumerate(lengths)]
+        for turn in map(self._turn, count(self.start)):
+            yield collates[turn](next(batches[turn]))
+
+    def _turn(self, step: int) -> int:
+        """Whose batch a step's is: 0 the set's, 1 the first further one's, and so on."""
+        turns = (turn for turn, each in enumerate(self.interleaved, 1) if step % each.every == each.every - 1)
+        return next(turns, 0)
 
     def _indices(self, length: int, given: int) -> Iterator[list[int]]:
         return SampleOrder(length, self.seed).batches(self.batch_size, start=given * self.batch_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import moviegen_audio
 import moviegen_dit
@@ -29,7 +29,7 @@ from moviegen_runtime.training.codec_module import CodecModule
 from moviegen_runtime.training.dit_module import DiTModule, LatentTexts, collate_latents
 from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.parts import Training, changed
-from moviegen_runtime.training.recipe import DiTRecipe, ImageLatents, LatentData, TAERecipe
+from moviegen_runtime.training.recipe import DiTRecipe, LatentData, LatentsAmong, TAERecipe
 from moviegen_runtime.training.recipes import AnyRecipe
 from moviegen_runtime.training.sight_module import SightModule
 from moviegen_runtime.training.tae_module import TAEModule
@@ -112,8 +112,9 @@ def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
     """Start a training from weights: the model and its average.
 
     Position tables of a video transformer that are shorter than the recipe's are grown to its lengths, as
-    from one stage of the paper's training to the next. An audio transformer is to see by the recipe's sight,
-    whatever the weights saw by. All else must be equal.
+    from one stage of the paper's training to the next. The decoder of an autoencoder that has fewer residual
+    blocks than the recipe's is deepened by blocks that begin as the identity. An audio transformer is to see
+    by the recipe's sight, whatever the weights saw by. All else must be equal.
 
     Returns:
         In words, what was changed; None: nothing.
@@ -153,6 +154,12 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
     if odd == ["positions"] and isinstance(module, DiTModule):
         state = moviegen_dit.grow_positions(model.state_dict(), asked["positions"])
         return state, f"position tables grown from {given['positions']} to {asked['positions']}"
+    if odd == ["decoder_blocks"] and isinstance(module, TAEModule):
+        deeper = moviegen_tae.deepen_decoder(model, asked["decoder_blocks"])
+        return (
+            deeper.state_dict(),
+            f"decoder deepened from {given['decoder_blocks']} to {asked['decoder_blocks']}",
+        )
     raise ValueError(
         f"the weights in {folder} have another architecture than the recipe: {odd[0]} is {given[odd[0]]} "
         f"in the weights, {asked[odd[0]]} in the recipe, whose key architecture may change it"
@@ -183,9 +190,13 @@ def _build_dit(recipe: DiTRecipe) -> Training:
     if held_out >= len(source):
         raise ValueError(f"{len(source)} latents are too few to hold {held_out} out for validation")
     _check_fit(config, source)
-    images = None if recipe.images is None else _open_images(recipe.images, config, source)
+    among = [
+        _open_among(name, plan, config, source)
+        for name, plan in (("images", recipe.images), ("longer", recipe.longer))
+        if plan is not None
+    ]
     module = DiTModule(config, recipe, source)
-    return Training(module, len(source) - held_out, collate_latents(source), images)
+    return Training(module, len(source) - held_out, collate_latents(source), tuple(among))
 
 
 def _build_upsampler(recipe: UpsamplerRecipe) -> Training:
@@ -196,21 +207,29 @@ def _build_upsampler(recipe: UpsamplerRecipe) -> Training:
     return Training(module, len(source), collate_clips(source))
 
 
-def _open_images(
-    recipe: ImageLatents, config: moviegen_dit.VideoDiTConfig, videos: ShardedLatents
+def _open_among(
+    name: Literal["images", "longer"],
+    plan: LatentsAmong,
+    config: moviegen_dit.VideoDiTConfig,
+    videos: ShardedLatents,
 ) -> Interleaved[LatentTexts]:
-    if recipe.latents is None:
-        raise ValueError("the recipe names no latents of images: give --set images.latents=FOLDER")
-    images = ShardedLatents(recipe.latents, tae=videos.properties.tae)
-    _check_fit(config, images)
-    frames = images[0].latent.shape[1]
-    if frames != 1:
-        raise ValueError(f"{recipe.latents} must hold latents of images, not of {frames} latent frames")
-    if images.properties.encoder_hashes != videos.properties.encoder_hashes:
+    if plan.latents is None:
+        raise ValueError(f"the recipe names no latents for {name}: give --set {name}.latents=FOLDER")
+    among = ShardedLatents(plan.latents, tae=videos.properties.tae)
+    _check_fit(config, among)
+    frames, usual = among[0].latent.shape[1], videos[0].latent.shape[1]
+    if name == "images" and frames != 1:
+        raise ValueError(f"{plan.latents} must hold latents of images, not of {frames} latent frames")
+    if name == "longer" and frames <= usual:
         raise ValueError(
-            f"the captions in {recipe.latents} were read by other text encoders than the videos'"
+            f"{plan.latents} must hold latents of longer clips than the {usual} latent frames of the others, "
+            f"not of {frames}"
         )
-    return Interleaved(len(images), collate_latents(images), recipe.every)
+    if among.properties.encoder_hashes != videos.properties.encoder_hashes:
+        raise ValueError(
+            f"the captions in {plan.latents} were read by other text encoders than those of the videos"
+        )
+    return Interleaved(len(among), collate_latents(among), plan.every)
 
 
 def _open_latents(data: LatentData) -> ShardedLatents:

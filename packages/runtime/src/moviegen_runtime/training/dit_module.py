@@ -6,7 +6,7 @@ Legend: B batch, C channels, T H W latent frames, rows, columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -77,7 +77,7 @@ class DiTModule(TrainingModule[VideoDiT]):
     def loss(self, batch: LatentTexts, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         count = batch.latents.shape[0]
         drop = torch.rand(count, generator=self.noise(step, "drop")) < self.dit_recipe.text_dropout
-        texts = batch.texts
+        texts = tuple(self._disturbed(text, step) for text in batch.texts)
         if self.recipe.compile:
             texts = tuple(padded_to_multiple(text, COMPILED_PROMPT_TOKENS) for text in texts)
         conditions = self.model.prepare(texts, drop.to(batch.latents.device))
@@ -85,9 +85,22 @@ class DiTModule(TrainingModule[VideoDiT]):
         sample = self.path.draw(batch.latents.repeat(draws, 1, 1, 1, 1), self.noise(step, "flow"))
         velocity = self._velocity(sample.x_t, sample.t, repeated(conditions, draws))
         loss = flow_matching_loss(velocity, sample.target)
-        # Apart in the log: the loss of images is of another size.
-        image = self.dit_recipe.images is not None and batch.latents.shape[2] == 1
-        return loss, {"image.loss" if image else "loss": loss}
+        return loss, {self._name_of(batch.latents.shape[2]): loss}
+
+    def _disturbed(self, text: TextContext, step: int) -> TextContext:
+        """Its token states with the recipe's noise."""
+        if self.dit_recipe.text_noise == 0:
+            return text
+        states = text.embeddings
+        noise = torch.randn(states.shape, generator=self.noise(step, f"text {text.encoder}"))
+        return replace(text, embeddings=states + self.dit_recipe.text_noise * noise.to(states.device))
+
+    def _name_of(self, frames: int) -> str:
+        """Of the loss in the log; apart, since that of images, and of longer clips, is of another size."""
+        usual = self.source[0].latent.shape[1]
+        if frames == usual:
+            return "loss"
+        return "image.loss" if frames < usual else "longer.loss"
 
     @torch.no_grad()
     def validate(self, preview: Path) -> dict[str, float]:

@@ -23,13 +23,13 @@ class Training:
         module: the module in training.
         length: number of samples to train on.
         collate: makes the batch of a list of their indices.
-        interleaved: images among videos; None: none.
+        interleaved: further sets among it, as images among videos.
     """
 
     module: TrainingModule[Any]
     length: int
     collate: Callable[[list[int]], Any]
-    interleaved: Interleaved[Any] | None = None
+    interleaved: tuple[Interleaved[Any], ...] = ()
 
 
 def changed(config: ConfigT, changes: dict[str, Any]) -> ConfigT:

@@ -280,6 +280,10 @@ class TAERecipe(ModelRecipe):
         crops: cuts of random sizes from the clips; None: their whole frames.
         decoder_only: keep the encoder and the statistics of its latents as `--init` brings them, so that
             what is cached, and a transformer of such latents, go on fitting the autoencoder.
+        latent_noise: deviation of the noise on the latents that the decoder is given, times that of the
+            posterior: 1 is a draw of the posterior, as a variational autoencoder is trained, and 0 its mean,
+            which is what is cached, and what a transformer learns to make. Below 1, in a leg of the decoder
+            alone, it has more to draw from (our choice).
         statistics_clips: clips whose latents give the per-channel normalisation that is saved.
     """
 
@@ -292,6 +296,7 @@ class TAERecipe(ModelRecipe):
     short_clips: ShortClips | None = None
     crops: Crops | None = None
     decoder_only: bool = False
+    latent_noise: Annotated[float, Field(ge=0, le=1)] = 1.0
     statistics_clips: _Count = 256
     validation: TAEValidation | None = None
 
@@ -310,12 +315,12 @@ class TAERecipe(ModelRecipe):
         return self
 
 
-class ImageLatents(Section):
-    """Joint training on images (paper, Table 3: the images of the first stage at 1 : 10 over videos).
+class LatentsAmong(Section):
+    """Batches of other latents among those of the training (paper, Table 3: images at 1 : 10 over videos).
 
     Args:
-        latents: folder of latent shards of one frame; None in a published recipe.
-        every: one batch of images in so many batches; 11 are the paper's ten of videos to one of images.
+        latents: folder of their shards; None in a published recipe.
+        every: one batch of them in so many batches; 11 are the paper's ten of videos to one of images.
     """
 
     latents: Path | None = None
@@ -341,18 +346,18 @@ class DiTRecipe(ModelRecipe):
         data: latents; None in a published recipe, given by `--set` when it is run.
         noise_draws: pairs of time and noise for each latent of a batch; batch_size counts latents.
         text_dropout: share of samples trained without their text, for guidance.
+        text_noise: deviation of the noise that is added to the states of a caption's tokens, in their own
+            units (those of MiniLM deviate by 0.44). 0 in the paper; ours, for an encoder whose words a small
+            training would learn by heart, so that words that it never saw mean as little to it.
         images: batches of images among those of videos; None: what is in `data` only.
+        longer: batches of longer clips among those of videos; None: what is in `data` only.
     """
 
     model: Literal["dit"]
     data: LatentData | None = None
-    images: ImageLatents | None = None
+    images: LatentsAmong | None = None
+    longer: LatentsAmong | None = None
     noise_draws: _Count = 1
     text_dropout: _Fraction = 0.1
+    text_noise: _NotNegative = 0.0
     validation: DiTValidation | None = None
-
-    @model_validator(mode="after")
-    def _parts_go_together(self) -> Self:
-        if self.compile and self.images is not None:
-            raise ValueError("compile is for one shape, and images have another: leave one of them out")
-        return self

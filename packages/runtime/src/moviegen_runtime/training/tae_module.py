@@ -82,7 +82,8 @@ class TAEModule(AdversarialModule[TAE]):
         kind, clip = self._cut(batch, step)
         whole = clip.frames.shape[2] == batch.frames.shape[1]
         posterior = (self._compiled_posterior if whole else self.model.posterior)(clip)
-        z = posterior.sample(self.noise(step, "posterior"))
+        draw = posterior.sample(self.noise(step, "posterior"))
+        z = torch.lerp(posterior.mean, draw, self.tae_recipe.latent_noise)
         decode = self._compiled_decode if whole else self.model.decode_moments
         frames = decode(z, clip.shape)
         parts = self.tae_loss(frames, clip.frames, posterior)
