@@ -190,11 +190,11 @@ def _build_dit(recipe: DiTRecipe) -> Training:
     if held_out >= len(source):
         raise ValueError(f"{len(source)} latents are too few to hold {held_out} out for validation")
     _check_fit(config, source)
-    among = [
-        _open_among(name, plan, config, source)
-        for name, plan in (("images", recipe.images), ("longer", recipe.longer))
-        if plan is not None
-    ]
+    among: list[Interleaved[LatentTexts]] = []
+    if recipe.images is not None:
+        among.append(_open_among("images", recipe.images, config, source))
+    if recipe.longer is not None:
+        among.append(_open_among("longer", recipe.longer, config, source))
     module = DiTModule(config, recipe, source)
     return Training(module, len(source) - held_out, collate_latents(source), tuple(among))
 
