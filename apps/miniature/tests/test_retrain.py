@@ -18,8 +18,10 @@ from moviegen_runtime.data.sound_latents import SeenFrames
 from moviegen_runtime.training import run
 from moviegen_runtime.training.audio_dit_module import AudioDiTModule, HeardAndSeen
 from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe, SightRecipe
+from moviegen_runtime.training.build import tae_config
 from moviegen_runtime.training.codec_module import CodecModule
 from moviegen_runtime.training.optimizer import build_optimizer
+from moviegen_runtime.training.recipe import TAERecipe
 from moviegen_runtime.training.recipe_file import load_recipe
 from moviegen_runtime.training.sight_module import FilmsWithOnsets, SightModule
 from moviegen_runtime.training.sounds import SoundBatch
@@ -81,13 +83,18 @@ def test_the_measurement_of_speed_leaves_the_number_of_threads_as_it_was() -> No
 def test_the_work_of_a_training_is_that_of_its_samples_and_of_its_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retrain, "TRAIN_GFLOP", {"dit": 2.0, "codec": 10.0})
-    monkeypatch.setattr(retrain, "MUON_GFLOP", {"dit": 60.0, "codec": 5.0})
+    monkeypatch.setattr(retrain, "TRAIN_GFLOP", {"tae": 7.0, "dit": 2.0, "codec": 10.0})
+    monkeypatch.setattr(retrain, "MUON_GFLOP", {"tae": 4.0, "dit": 60.0, "codec": 5.0})
     monkeypatch.setattr(retrain, "DISCRIMINATOR_GFLOP", 7.0)
-    monkeypatch.setattr(retrain, "DECODER_GFLOP", 8.0)
-    monkeypatch.setattr(retrain, "_EFFICIENCY", {"dit": 0.5, "codec": 0.25})
-    dit = load_recipe(RECIPES / "dit.yaml", ["steps=6000", "batch_size=20", "data.latents=latents"])
+    monkeypatch.setattr(retrain, "DECODER_GFLOP", {"tae": 9.0, "codec": 8.0})
+    monkeypatch.setattr(retrain, "_EFFICIENCY", {"tae": 0.5, "dit": 0.5, "codec": 0.25})
+    settings = ["steps=6000", "batch_size=20", "data.latents=latents"]
+    dit = load_recipe(RECIPES / "dit.yaml", [*settings, "longer=null"])
     assert retrain._training_work(dit) == 6000 * (20 * 2.0 + 60.0) / 0.5
+    dit = load_recipe(RECIPES / "dit.yaml", [*settings, "longer.every=4"])
+    assert retrain._training_work(dit) == 6000 * (20 * 2.5 + 60.0) / 0.5
+    tae = load_recipe(RECIPES / "tae_decoder.yaml", ["steps=100", "batch_size=4"])
+    assert retrain._training_work(tae) == 100 * (4 * 9.0 + 4.0) / 0.5
     codec = load_recipe(RECIPES / "codec.yaml", ["steps=100", "batch_size=4", "discriminator.start=70"])
     assert retrain._training_work(codec) == (100 * (4 * 10.0 + 5.0) + 30 * 4 * 7.0) / 0.25
     decoder = load_recipe(RECIPES / "codec_decoder.yaml", ["steps=100", "batch_size=4"])
@@ -107,6 +114,13 @@ def test_the_work_that_is_counted_for_video_is_the_models() -> None:
         step.append(counter.get_total_flops())
     assert encoding.get_total_flops() / 1e9 == pytest.approx(retrain.ENCODE_GFLOP["tae"], rel=0.1)
     assert (3 * step[0] + step[1]) / 4e9 == pytest.approx(retrain.TRAIN_GFLOP["tae"], rel=0.1)
+    recipe = load_recipe(RECIPES / "tae_decoder.yaml", [])
+    assert isinstance(recipe, TAERecipe)
+    deeper = TAE(tae_config(recipe))
+    deeper.encoder.requires_grad_(False)
+    with FlopCounterMode(display=False) as counter:
+        deeper.decode_moments(deeper.posterior(clip).mean, clip.shape).sum().backward()
+    assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.DECODER_GFLOP["tae"], rel=0.1)
 
 
 def test_the_work_that_is_counted_for_the_codec_is_its_own() -> None:
@@ -132,7 +146,7 @@ def test_the_work_that_is_counted_for_the_codec_is_its_own() -> None:
     module = CodecModule(codec.config, alone, sounds)
     with FlopCounterMode(display=False) as counter:
         module.loss(batch, 0)[0].backward()
-    assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.DECODER_GFLOP, rel=0.1)
+    assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.DECODER_GFLOP["codec"], rel=0.1)
 
 
 def test_the_work_that_is_counted_for_the_audio_transformer_is_its_own() -> None:
@@ -235,7 +249,8 @@ def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) ->
         if step.name in ("dit", "audio_dit")
     }
     assert recipes["dit"].data.latents == out / "video" / "latents"
-    assert recipes["dit"].data.tae == str(out / "video" / "tae_coarse" / "weights")
+    assert recipes["dit"].longer.latents == out / "video" / "longer"
+    assert recipes["dit"].data.tae == str(out / "video" / "tae_decoder" / "weights")
     assert recipes["audio_dit"].data.sounds == out / "sound" / "films"
     assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec_coarse" / "weights")
     assert recipes["audio_dit"].sight == str(out / "sound" / "sight" / "weights")
@@ -248,14 +263,17 @@ def test_a_second_leg_begins_with_the_weights_of_the_first_and_is_what_the_cast_
 ) -> None:
     out = tmp_path / "out"
     encoded: list[Any] = []
-    monkeypatch.setattr("moviegen_runtime.cli.data.Latents.run", lambda job: encoded.append(job.tae))
+    monkeypatch.setattr(
+        "moviegen_runtime.cli.data.Latents.run", lambda job: encoded.append((job.out.name, job.tae))
+    )
     monkeypatch.setattr("moviegen_miniature.judge_commands.JudgeModel.run", lambda _: None)
     retrain.Retrain(RECIPES, out, only="video").run()
     runs = out / "video"
     assert trained == [
         ("tae", None, None),
         ("tae_coarse", runs / "tae" / "weights", None),
+        ("tae_decoder", runs / "tae_coarse" / "weights", None),
         ("dit", None, None),
     ]
-    assert encoded == [str(runs / "tae_coarse" / "weights")]
-    assert (out / "cast" / "tae" / "model").read_text() == "tae_coarse"
+    assert encoded == [(name, str(runs / "tae_decoder" / "weights")) for name in ("latents", "longer")]
+    assert (out / "cast" / "tae" / "model").read_text() == "tae_decoder"

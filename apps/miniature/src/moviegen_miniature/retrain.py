@@ -1,8 +1,8 @@
 """`python -m moviegen_miniature.retrain`: the miniature from nothing, in as many legs as it takes.
 
-Video: autoencoder, cached latents, transformer, judge. Sound, in two lanes side by side, as convolutions so
-small as the codec's gain little from a second core: the codec, whose last leg changes no latent; and sight,
-cached films and sounds, transformer, judge.
+Video: autoencoder, whose last leg changes no latent, cached latents, transformer, judge. Sound, in two lanes
+side by side, as convolutions so small as the codec's gain little from a second core: the codec, likewise; and
+sight, cached films and sounds, transformer, judge.
 What is done is not done again, and what was stopped goes on where it was. The cast lies in OUT/cast at the
 end, for `moviegen generate --model OUT/cast`.
 """
@@ -37,15 +37,16 @@ if TYPE_CHECKING:
 Subject = Literal["video", "sound"]
 
 LEGS = {
-    "tae": ("tae", "tae_coarse"),
+    "tae": ("tae", "tae_coarse", "tae_decoder"),
     "dit": ("dit",),
     "codec": ("codec", "codec_coarse", "codec_decoder"),
     "sight": ("sight",),
     "audio_dit": ("audio_dit",),
 }
 """The recipes of each model, in order: each begins with the weights that the one before it ended with."""
-LATENTS = 40_000
-"""Clips of the stage that the video transformer is trained on."""
+LATENTS, LONGER = 40_000, 5_000
+"""Clips of the stage that the video transformer is trained on, and such of twice their length."""
+_TWO_ACTORS = "two_actors_probability=0.15"
 FILMS, SOUNDS = 11_000, 1_000
 """Films of the stage, and sounds without pictures, that the audio transformer is trained on."""
 
@@ -55,7 +56,7 @@ FILMS, SOUNDS = 11_000, 1_000
 ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 1.61}
 TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 2.52, "audio_dit": 2.45}
 DISCRIMINATOR_GFLOP = 3.1  # of a sound, once the codec's discriminators have come
-DECODER_GFLOP = 3.7  # of a sound, where the codec's decoder alone is trained
+DECODER_GFLOP = {"tae": 9.6, "codec": 3.7}  # where the decoder alone is trained, and video's is a deeper one
 MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "sight": 1.39, "audio_dit": 12.8}
 _EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.35, "sight": 0.5, "audio_dit": 0.85}
 """Share of a matrix product's speed that each was seen to reach: of video on two threads, of sound on
@@ -112,12 +113,15 @@ def plan_video(recipes: Path, out: Path) -> Lanes:
     from moviegen_miniature.judge_commands import JudgeModel
 
     runs, cast = out / "video", out / "cast"
-    tae, latents = _weights(runs, "tae"), runs / "latents"
-    encode = Latents(latents, tae=str(tae), source="stage", set=("split=train",), num_clips=LATENTS)
-    settings = [f"data.latents={latents}", f"data.tae={tae}"]
+    tae, latents, longer = _weights(runs, "tae"), runs / "latents", runs / "longer"
+    encoded = partial(Latents, tae=str(tae), source="stage")
+    usual = encoded(latents, set=("split=train", _TWO_ACTORS), num_clips=LATENTS)
+    twice = encoded(longer, set=("split=train", _TWO_ACTORS, "seed=1", "frames=32"), num_clips=LONGER)
+    settings = [f"data.latents={latents}", f"data.tae={tae}", f"longer.latents={longer}"]
     lane = [
         *_legs(recipes, runs, "tae"),
-        _whole("latents", encode.run, _encoding_work("tae", LATENTS)),
+        _whole("latents", usual.run, _encoding_work("tae", LATENTS)),
+        _whole("longer", twice.run, _encoding_work("tae", 2 * LONGER)),
         *_legs(recipes, runs, "dit", settings),
         _whole("cast", partial(_join, cast, {"tae": tae, "dit": _weights(runs, "dit")})),
         _whole("judge", JudgeModel(model=str(cast), tae=str(tae), runs=runs).run),
@@ -218,10 +222,13 @@ def _encoding_work(model: str, count: int) -> float:
 
 def _training_work(recipe: AnyRecipe) -> float:
     from moviegen_runtime.training.audio_recipe import CodecRecipe
+    from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
 
     of_sample = TRAIN_GFLOP[recipe.model]
-    if isinstance(recipe, CodecRecipe) and recipe.decoder_only:
-        of_sample = DECODER_GFLOP
+    if isinstance(recipe, TAERecipe | CodecRecipe) and recipe.decoder_only:
+        of_sample = DECODER_GFLOP[recipe.model]
+    if isinstance(recipe, DiTRecipe) and recipe.longer is not None:
+        of_sample *= 1 + 1 / recipe.longer.every  # twice as many frames are twice the work
     gflop = recipe.steps * (recipe.batch_size * of_sample + MUON_GFLOP[recipe.model])
     if isinstance(recipe, CodecRecipe) and recipe.discriminator is not None:
         against = max(0, recipe.steps - recipe.discriminator.start)
