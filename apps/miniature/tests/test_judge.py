@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,17 @@ from moviegen_miniature.captions import caption
 from moviegen_miniature.casting import balanced, scene_at
 from moviegen_miniature.judge import Judge
 from moviegen_miniature.judge.augment import misplaced, soften, unsteady
-from moviegen_miniature.judge.networks import CROP, Networks, Place, cropped, to_grey
+from moviegen_miniature.judge.networks import (
+    CROP,
+    Heat,
+    Networks,
+    Place,
+    cell_of,
+    cropped,
+    likeliest_path,
+    place_around,
+    to_grey,
+)
 from moviegen_miniature.judge.scoring import gradient_energy, save_judge
 from moviegen_miniature.judge.training import train_judge
 from moviegen_miniature.judge.trials import prompts, real_clips
@@ -49,6 +60,43 @@ def test_a_crop_shows_what_stands_at_the_place() -> None:
     offsets = ((torch.arange(CROP) + 0.5) / CROP - 0.5) * 0.5 * 1.1
     torch.testing.assert_close(crop[0, 7], 0.4 + offsets, atol=1e-5, rtol=0)
     torch.testing.assert_close(crop[1, :, 7], 0.6 + offsets, atol=1e-5, rtol=0)
+
+
+def test_the_likeliest_path_is_that_of_all_paths() -> None:
+    logits = 3 * torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    cells = torch.tensor([(row, column) for row in range(2) for column in range(3)]).float()
+
+    def score(path: tuple[int, ...]) -> float:
+        seen = sum(frame.flatten().log_softmax(0)[cell] for frame, cell in zip(logits, path, strict=True))
+        steps = (cells[list(path[1:])] - cells[list(path[:-1])]).square().sum()
+        return float(seen - 0.5 * steps / 2.0**2)
+
+    best = max(itertools.product(range(6), repeat=4), key=score)
+    assert tuple(likeliest_path(logits).tolist()) == best
+
+
+def test_an_actor_is_followed_past_one_that_stands_by() -> None:
+    """The lead crosses the top; in half of the frames, now these, now those, the other one looks likelier."""
+    logits = torch.zeros(16, 16, 16)
+    for frame in range(16):
+        logits[frame, 4, frame] = 6.0
+        logits[frame, 13, 2] = 7.0 if frame % 4 < 2 else 4.0
+    assert likeliest_path(logits).tolist() == [4 * 16 + frame for frame in range(16)]
+
+
+def test_a_place_is_the_mean_of_what_lies_around_its_cell() -> None:
+    centre = torch.tensor([[0.3, 0.7], [1.2, -0.1]])
+    cell = cell_of(centre, 16)
+    assert cell.tolist() == [11 * 16 + 4, 15]
+    logits = torch.full((2, 16, 16), -30.0)
+    logits[0, 11, 4], logits[0, 12, 4] = 5.0, 5.0
+    logits[0, 2, 12] = 50.0  # far away, and of no account
+    logits[1, 0, 15] = 0.0
+    size = torch.full((2, 16, 16), 0.4)
+    size[0, 12, 4] = 0.6
+    place = place_around(Heat(logits, size), cell)
+    torch.testing.assert_close(place.centre, torch.tensor([[4.5 / 16, 12 / 16], [15.5 / 16, 0.5 / 16]]))
+    torch.testing.assert_close(place.size, torch.tensor([0.5, 0.4]))
 
 
 def test_energy_counts_only_inside_the_actor() -> None:

@@ -26,7 +26,7 @@ class JudgeTrain:
 
     out: Out
     """Folder of the weights."""
-    frame_steps: int = 1000
+    frame_steps: int = 1500
     """Steps of the networks that look at frames, 64 frames each."""
     cache: Path | None = None
     """Folder of the sprites."""

@@ -2,8 +2,9 @@
 
 Legend: B frames or clips, C channels, T frames of a clip, H rows, W columns, A actors, S sets, M motions.
 
-The actor is looked for in the whole frame: no network is told where it should be. It is then read in a crop
-around the place where it was found, once in colour and once in grey.
+The actor is looked for in the whole frame: no network is told where it should be. Where another one stands
+by, single frames may show the two alike, so it is followed through the clip along the likeliest path. It is
+then read in a crop around the place where it was found, once in colour and once in grey.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from torch.nn import functional as F
 Names = tuple[str, ...]
 CROP = 40  # pixels along a crop, a multiple of 8
 _CROP_MARGIN = 1.1  # of a crop over the actor's size
+_REACH = 2  # cells around the one of an actor's centre that its place is the mean of
+_USUAL_STEP = 2.0  # cells from frame to frame; a landing takes that many, an exchange of two actors eight
 
 
 class JudgeConfig(ArchConfig):
@@ -45,6 +48,18 @@ class Place(NamedTuple):
     """Where the actor stands in frames: centre (B, 2) as x, y and size (B,), in heights of the frame."""
 
     centre: Tensor
+    size: Tensor
+
+
+class Heat(NamedTuple):
+    """What a cell of 4 x 4 pixels says: whether the actor's centre is there, and its size if so.
+
+    Args:
+        logits: (B, h, w).
+        size: (B, h, w) in heights of the frame.
+    """
+
+    logits: Tensor
     size: Tensor
 
 
@@ -102,7 +117,7 @@ class ActorReader(nn.Module):
 
 
 class PlaceHead(nn.Module):
-    """Finds the actor: the mean of a map of where it is, and its size there."""
+    """Says of every cell whether the actor is there, and how large it is."""
 
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
@@ -114,16 +129,11 @@ class PlaceHead(nn.Module):
             nn.Conv2d(fine, 2, 1),
         )
 
-    def forward(self, fine_BCHW: Tensor, coarse_BCHW: Tensor) -> Place:
+    def forward(self, fine_BCHW: Tensor, coarse_BCHW: Tensor) -> Heat:
         raised = F.interpolate(coarse_BCHW, scale_factor=2.0)
         heat_BHW, size_BHW = self.body(torch.cat([fine_BCHW, raised], 1)).unbind(1)
-        height, width = heat_BHW.shape[1:]
-        share_BHW = heat_BHW.flatten(1).softmax(1).view_as(heat_BHW)
-        x = (torch.arange(width, device=share_BHW.device) + 0.5) / width
-        y = (torch.arange(height, device=share_BHW.device) + 0.5) / height
-        centre = torch.stack([(share_BHW.sum(1) * x).sum(1), (share_BHW.sum(2) * y).sum(1)], 1)
         # exp keeps it positive; 0.6 of the frame is a usual size.
-        return Place(centre, 0.6 * torch.exp((share_BHW * size_BHW).sum((1, 2))))
+        return Heat(heat_BHW, 0.6 * torch.exp(size_BHW))
 
 
 class MotionReader(nn.Module):
@@ -167,16 +177,58 @@ class Networks(nn.Module):
         self.grey_actor = ActorReader(1, len(config.actors), width)
         self.motion = MotionReader(len(config.motions))
 
-    def find(self, frames_BCHW: Tensor) -> tuple[Tensor, Place]:
-        """Logits of the set (B, S), and the actor's place."""
+    def look(self, frames_BCHW: Tensor) -> tuple[Tensor, Heat]:
+        """Logits of the set (B, S), and where the actor may be, of frames each by itself."""
         fine, coarse = self.scene(frames_BCHW)
         logits: Tensor = self.setting(F.silu(coarse).mean((2, 3)))
         return logits, self.place(fine, coarse)
+
+    def find(self, frames_TCHW: Tensor) -> tuple[Tensor, Place]:
+        """Logits of the set (T, S), and the actor's places in the frames of one clip."""
+        logits, heat = self.look(frames_TCHW)
+        return logits, place_around(heat, likeliest_path(heat.logits))
 
     def name(self, frames_BCHW: Tensor, place: Place) -> tuple[Tensor, Tensor]:
         """Logits (B, A) of the actor that stands at a place, in colour and in grey."""
         crops = cropped(frames_BCHW, place)
         return self.colour_actor(crops), self.grey_actor(to_grey(crops))
+
+
+def cell_of(centre: Tensor, side: int) -> Tensor:
+    """The cells (B,), counted row by row, that centres (B, 2) lie in or nearest to, of side x side."""
+    column, row = (centre * side).floor().long().clamp(0, side - 1).unbind(1)
+    return row * side + column
+
+
+def place_around(heat: Heat, cell: Tensor) -> Place:
+    """The mean of what the cells around one of each frame, (B,) as in `cell_of`, say."""
+    B, height, width = heat.logits.shape
+    rows, columns = torch.arange(height), torch.arange(width)
+    near_BHW = ((rows - cell[:, None] // width).abs() <= _REACH)[:, :, None] & (
+        (columns - cell[:, None] % width).abs() <= _REACH
+    )[:, None]
+    share_BHW = heat.logits.masked_fill(~near_BHW, -torch.inf).flatten(1).softmax(1).view(B, height, width)
+    x = (share_BHW.sum(1) * (columns + 0.5)).sum(1) / width
+    y = (share_BHW.sum(2) * (rows + 0.5)).sum(1) / height
+    return Place(torch.stack([x, y], 1), (share_BHW * heat.size).sum((1, 2)))
+
+
+def likeliest_path(logits_THW: Tensor) -> Tensor:
+    """The cells (T,) of the likeliest way through a clip (Viterbi), whose steps are normally distributed."""
+    height, width = logits_THW.shape[1:]
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places_N2 = torch.stack([rows.flatten(), columns.flatten()], 1).float()
+    steps_NN = -0.5 * torch.cdist(places_N2, places_N2).square() / _USUAL_STEP**2
+    seen_TN = logits_THW.flatten(1).log_softmax(1)
+    best_N, before = seen_TN[0], []
+    for seen_N in seen_TN[1:]:
+        reached = (best_N[:, None] + steps_NN).max(0)
+        before.append(reached.indices)
+        best_N = reached.values + seen_N
+    path = [best_N.argmax()]
+    for indices in reversed(before):
+        path.append(indices[path[-1]])
+    return torch.stack(path[::-1])
 
 
 def cropped(frames_BCHW: Tensor, place: Place, margin: float = _CROP_MARGIN) -> Tensor:

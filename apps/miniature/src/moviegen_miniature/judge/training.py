@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from moviegen_miniature.actors import ACTOR_NAMES
 from moviegen_miniature.casting import scene_at
 from moviegen_miniature.judge.augment import misplaced, smeared, soften, unsteady
-from moviegen_miniature.judge.networks import JudgeConfig, Networks, Place
+from moviegen_miniature.judge.networks import JudgeConfig, Networks, Place, cell_of, place_around
 from moviegen_miniature.render import render
 from moviegen_miniature.scene import MOTIONS
 from moviegen_miniature.sets import SETTINGS
@@ -26,7 +26,7 @@ from moviegen_miniature.sprites import Sprites
 
 _SEED = 7_000_000  # of the scenes: far from the seeds that models are trained with
 _FRAMES_PER_CLIP = 4
-_TWO_ACTORS = 0.25  # of the clips: the lead has to be told from an actor that stands by
+_TWO_ACTORS = 0.4  # of the clips: the lead has to be told from an actor that stands by
 _SMEARS = (0, 0, 1, 2)  # frames to either side that a frame is blended with
 _LEARNING_RATE = 2e-3
 _PLACE_WEIGHT = 10.0
@@ -36,7 +36,7 @@ _SIZE_WEIGHT = 2.0
 def train_judge(
     sprites: Sprites,
     *,
-    frame_steps: int = 1000,
+    frame_steps: int = 1500,
     track_steps: int = 1500,
     batch: int = 64,
     say: Callable[[str], None],
@@ -68,12 +68,15 @@ def _train_on_frames(
     for step in range(steps):
         frames, actor, setting, place = _frames(sprites, step, batch, networks.config)
         frames = soften(frames, generator)
-        read_setting, found = networks.find(frames)
+        read_setting, heat = networks.look(frames)
+        cell = cell_of(place.centre, heat.logits.shape[-1])
+        found = place_around(heat, cell)
         colour, grey = networks.name(frames, misplaced(place, generator))
         losses = (
             cross_entropy(colour, actor),
             cross_entropy(grey, actor),
             cross_entropy(read_setting, setting),
+            cross_entropy(heat.logits.flatten(1), cell),
             _PLACE_WEIGHT * l1_loss(found.centre, place.centre),
             _SIZE_WEIGHT * l1_loss(found.size.log(), place.size.log()),
         )
@@ -85,7 +88,7 @@ def _train_on_frames(
         if step % 50 == 49:
             parts = " ".join(
                 f"{name} {float(loss.detach()):.3f}"
-                for name, loss in zip(("actor", "grey", "set", "place", "size"), losses, strict=True)
+                for name, loss in zip(("actor", "grey", "set", "cell", "place", "size"), losses, strict=True)
             )
             say(f"frames {step + 1}/{steps}: {parts} ({time.monotonic() - start:.0f} s)")
 
