@@ -25,7 +25,7 @@ from moviegen_runtime.training.recipe import TAERecipe
 from moviegen_runtime.training.recipe_file import load_recipe
 from moviegen_runtime.training.sight_module import FilmsWithOnsets, SightModule
 from moviegen_runtime.training.sounds import SoundBatch
-from moviegen_tae import TAE, preset
+from moviegen_tae import TAE
 from torch.utils.flop_counter import FlopCounterMode
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -102,7 +102,10 @@ def test_the_work_of_a_training_is_that_of_its_samples_and_of_its_steps(
 
 
 def test_the_work_that_is_counted_for_video_is_the_models() -> None:
-    tae = TAE(preset("miniature"))
+    first, last = (load_recipe(RECIPES / f"{leg}.yaml", []) for leg in ("tae", "tae_decoder"))
+    assert isinstance(first, TAERecipe)
+    assert isinstance(last, TAERecipe)
+    tae, deeper = TAE(tae_config(first)), TAE(tae_config(last))
     clip = VideoClip(torch.zeros(1, 3, 16, 64, 64), fps=8.0)
     image = VideoClip(torch.zeros(2, 3, 1, 64, 64), fps=8.0)
     with FlopCounterMode(display=False) as encoding, torch.no_grad():
@@ -114,9 +117,6 @@ def test_the_work_that_is_counted_for_video_is_the_models() -> None:
         step.append(counter.get_total_flops())
     assert encoding.get_total_flops() / 1e9 == pytest.approx(retrain.ENCODE_GFLOP["tae"], rel=0.1)
     assert (3 * step[0] + step[1]) / 4e9 == pytest.approx(retrain.TRAIN_GFLOP["tae"], rel=0.1)
-    recipe = load_recipe(RECIPES / "tae_decoder.yaml", [])
-    assert isinstance(recipe, TAERecipe)
-    deeper = TAE(tae_config(recipe))
     deeper.encoder.requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
         deeper.decode_moments(deeper.posterior(clip).mean, clip.shape).sum().backward()

@@ -20,7 +20,7 @@ from moviegen_tae.temporal import TemporalConv
 PAPER_PARAMETERS = 114_062_049
 PAPER_SPATIAL_PARAMETERS = 83_819_683
 """Of the latent-diffusion image autoencoder with 16 latent channels, which the paper inflates."""
-MINIATURE_PARAMETERS = 4_370_536
+MINIATURE_PARAMETERS = 4_968_680
 
 TINY = TAEConfig(
     channels=(8, 8, 16, 16),
