@@ -37,7 +37,8 @@ def deepen_decoder(model: TAE, decoder_blocks: tuple[int, int, int, int]) -> TAE
     deeper = TAE(model.config.model_copy(update={"decoder_blocks": decoder_blocks})).to(
         like.device, like.dtype
     )
-    deeper.load_state_dict(model.state_dict(), strict=False)
+    given = deeper.state_dict() | model.state_dict()  # what is new as it is initialised
+    deeper.load_state_dict(given)
     for level, there in zip(deeper.decoder.levels, has, strict=True):
         for block in list(cast(nn.ModuleList, level.blocks))[there:]:
             last = cast(ResBlock, block).conv2.temporal

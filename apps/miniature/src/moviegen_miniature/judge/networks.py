@@ -1,6 +1,7 @@
 """The judge's networks: small, convolutional, trained on true clips of the stage only.
 
-Legend: B frames or clips, C channels, T frames of a clip, H rows, W columns, A actors, S sets, M motions.
+Legend: B frames or clips, C channels, T frames of a clip, H rows, W columns, A actors, S sets, M motions,
+N cells of the map of places.
 
 The actor is looked for in the whole frame: no network is told where it should be. Where another one stands
 by, single frames may show the two alike, so it is followed through the clip along the likeliest path. It is
@@ -21,7 +22,7 @@ Names = tuple[str, ...]
 CROP = 40  # pixels along a crop, a multiple of 8
 _CROP_MARGIN = 1.1  # of a crop over the actor's size
 _REACH = 2  # cells around the one of an actor's centre that its place is the mean of
-_USUAL_STEP = 2.0  # cells from frame to frame; a landing takes that many, an exchange of two actors eight
+_USUAL_STEP = 2.0  # cells, the deviation of a step from frame to frame; to another actor it is some eight
 
 
 class JudgeConfig(ArchConfig):
@@ -201,9 +202,9 @@ def cell_of(centre: Tensor, side: int) -> Tensor:
 
 
 def place_around(heat: Heat, cell: Tensor) -> Place:
-    """The mean of what the cells around one of each frame, (B,) as in `cell_of`, say."""
+    """Of each frame the mean place and size over the cells around the given one, (B,) as in `cell_of`."""
     B, height, width = heat.logits.shape
-    rows, columns = torch.arange(height), torch.arange(width)
+    rows, columns = (torch.arange(count, device=cell.device) for count in (height, width))
     near_BHW = ((rows - cell[:, None] // width).abs() <= _REACH)[:, :, None] & (
         (columns - cell[:, None] % width).abs() <= _REACH
     )[:, None]
@@ -216,8 +217,8 @@ def place_around(heat: Heat, cell: Tensor) -> Place:
 def likeliest_path(logits_THW: Tensor) -> Tensor:
     """The cells (T,) of the likeliest way through a clip (Viterbi), whose steps are normally distributed."""
     height, width = logits_THW.shape[1:]
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    places_N2 = torch.stack([rows.flatten(), columns.flatten()], 1).float()
+    along = (torch.arange(count, device=logits_THW.device) for count in (height, width))
+    places_N2 = torch.cartesian_prod(*along).float()
     steps_NN = -0.5 * torch.cdist(places_N2, places_N2).square() / _USUAL_STEP**2
     seen_TN = logits_THW.flatten(1).log_softmax(1)
     best_N, before = seen_TN[0], []

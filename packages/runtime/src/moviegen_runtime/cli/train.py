@@ -26,7 +26,8 @@ class Train:
     """End this leg after so many minutes with a full checkpoint."""
 
     init: Path | None = None
-    """Weights folder to start from if there is no checkpoint yet."""
+    """Weights folder to start from if there is no checkpoint yet; shorter position tables and shallower
+    decoders than the recipe's grow."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where it is there."""

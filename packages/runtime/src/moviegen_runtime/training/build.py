@@ -155,7 +155,12 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
         state = moviegen_dit.grow_positions(model.state_dict(), asked["positions"])
         return state, f"position tables grown from {given['positions']} to {asked['positions']}"
     if odd == ["decoder_blocks"] and isinstance(module, TAEModule):
-        deeper = moviegen_tae.deepen_decoder(model, asked["decoder_blocks"])
+        try:
+            deeper = moviegen_tae.deepen_decoder(model, asked["decoder_blocks"])
+        except ValueError as error:
+            raise ValueError(
+                f"the weights in {folder} do not fit architecture.decoder_blocks: {error}"
+            ) from None
         return (
             deeper.state_dict(),
             f"decoder deepened from {given['decoder_blocks']} to {asked['decoder_blocks']}",

@@ -28,7 +28,8 @@ from moviegen_runtime.training.module import TrainingModule
 from moviegen_runtime.training.randomness import generator
 from moviegen_runtime.training.recipe import DiTRecipe
 
-# A compiled model has its prompts padded to multiples of this: each length is compiled anew, in a minute.
+# A compiled model has its prompts padded to multiples of this: each length, of
+# prompts as of clips, is compiled anew, in a minute.
 COMPILED_PROMPT_TOKENS = 16
 
 
@@ -67,6 +68,7 @@ class DiTModule(TrainingModule[VideoDiT]):
         super().__init__(VideoDiT(config), recipe)
         self.dit_recipe = recipe
         self.source = source
+        self.usual_frames = source[0].latent.shape[1]
         self.path = FlowPath()
         self._velocity = self.compiled(self.model.forward)
 
@@ -97,10 +99,9 @@ class DiTModule(TrainingModule[VideoDiT]):
 
     def _name_of(self, frames: int) -> str:
         """Of the loss in the log; apart, since that of images, and of longer clips, is of another size."""
-        usual = self.source[0].latent.shape[1]
-        if frames == usual:
+        if frames == self.usual_frames:
             return "loss"
-        return "image.loss" if frames < usual else "longer.loss"
+        return "image.loss" if frames < self.usual_frames else "longer.loss"
 
     @torch.no_grad()
     def validate(self, preview: Path) -> dict[str, float]:

@@ -63,7 +63,7 @@ class TrainingModule(L.LightningModule, Generic[ModelT]):
         return generator(self.recipe.seed, step, purpose)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, if the recipe asks for it compiled anew for each of its few shapes."""
+        """The function; if the recipe asks for it, compiled anew for each of its few shapes."""
         return torch.compile(function, dynamic=False) if self.recipe.compile else function
 
     def configure_optimizers(self) -> MuonWithAdamW:

@@ -136,7 +136,7 @@ class ModelRecipe(Section):
         gradient_clip: largest norm of the gradient; None: not clipped.
         ema_decay: decay of the moving average of the weights, which is what is exported.
         seed: of sample order and of all noise.
-        compile: compile the model; for one input shape only.
+        compile: compile the model; for one input shape, or few.
         log_steps: steps from one line of the log to the next.
         checkpoint_minutes: minutes from one checkpoint to the next.
         published: what the paper prints of this run.
@@ -283,7 +283,7 @@ class TAERecipe(ModelRecipe):
         latent_noise: deviation of the noise on the latents that the decoder is given, times that of the
             posterior: 1 is a draw of the posterior, as a variational autoencoder is trained, and 0 its mean,
             which is what is cached, and what a transformer learns to make. Below 1, in a leg of the decoder
-            alone, it has more to draw from (our choice).
+            alone, the decoder learns to show more of what a latent says (our choice).
         statistics_clips: clips whose latents give the per-channel normalisation that is saved.
     """
 
@@ -347,8 +347,8 @@ class DiTRecipe(ModelRecipe):
         noise_draws: pairs of time and noise for each latent of a batch; batch_size counts latents.
         text_dropout: share of samples trained without their text, for guidance.
         text_noise: deviation of the noise that is added to the states of a caption's tokens, in their own
-            units (those of MiniLM deviate by 0.44). 0 in the paper; ours, for an encoder whose words a small
-            training would learn by heart, so that words that it never saw mean as little to it.
+            units (those of MiniLM deviate by 0.44). 0 in the paper; ours, for words that a small
+            training would otherwise learn by heart, and then understand no others.
         images: batches of images among those of videos; None: what is in `data` only.
         longer: batches of longer clips among those of videos; None: what is in `data` only.
     """
