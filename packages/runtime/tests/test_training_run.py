@@ -42,6 +42,9 @@ from moviegen_runtime.data.sound_latents import (
 from moviegen_runtime.data.sounds import CaptionedSound
 from moviegen_runtime.data.source import CaptionedClip
 from moviegen_runtime.data.writing import begin, finish, write_shard
+from moviegen_runtime.training.build import build_training
+from moviegen_runtime.training.dit_module import DiTModule, collate_latents
+from moviegen_runtime.training.recipe_file import load_recipe
 
 STEPS = 6
 TINY_TAE = {
@@ -590,6 +593,31 @@ def test_longer_clips_have_their_turns_and_a_loss_of_their_own(tmp_path: Path, d
             tmp_path / "none",
             f"longer.latents={write_latents(tmp_path / 'same', count=3, frames=2)}",
         )
+
+
+def test_noise_on_the_text_reaches_the_training_and_not_the_validation(
+    dit_recipe: Path, tmp_path: Path
+) -> None:
+    def module(noise: float) -> DiTModule:
+        recipe = load_recipe(dit_recipe, [f"text_noise={noise}"])
+        torch.manual_seed(0)
+        made = build_training(recipe).module
+        assert isinstance(made, DiTModule)
+        with torch.no_grad():  # fresh ones start as zero and hear nothing
+            for one, other in zip(made.model.parameters(), made.ema.model.parameters(), strict=True):
+                one.normal_(std=0.3, generator=torch.Generator().manual_seed(one.numel()))
+                other.copy_(one)
+        return made
+
+    plain, noisy = module(0.0), module(0.4)
+    batch = collate_latents(plain.source)(range(3))
+    (text,) = batch.texts
+    added = 0.4 * torch.randn(text.embeddings.shape, generator=noisy.noise(5, "text minilm"))
+    disturbed = replace(batch, texts=(replace(text, embeddings=text.embeddings + added),))
+    heard = noisy.loss(batch, 5)[0]
+    torch.testing.assert_close(heard, plain.loss(disturbed, 5)[0])
+    assert abs(heard.item() - plain.loss(batch, 5)[0].item()) > 1e-3
+    assert noisy.validate(tmp_path / "none.png") == plain.validate(tmp_path / "none.png")
 
 
 def test_position_tables_grow_from_the_stage_before(

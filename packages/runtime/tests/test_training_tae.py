@@ -185,6 +185,37 @@ def test_a_leg_of_the_decoder_leaves_latents_as_they_were(tmp_path: Path) -> Non
     assert all(any(part in name for part in free) for name in decoder - moved)
 
 
+def test_the_decoder_is_given_as_much_of_the_posteriors_noise_as_is_asked_for() -> None:
+    clip = batch().clip()
+    for share in (0.0, 0.3, 1.0):
+        training = module(latent_noise=share, images=None)
+        posterior = training.model.posterior(clip)
+        draw = posterior.sample(training.noise(0, "posterior"))
+        frames = training.model.decode_moments(posterior.mean + share * (draw - posterior.mean), clip.shape)
+        expected = (frames - clip.frames).abs().mean()
+        got = training.loss(batch(), 0)[1]["video.reconstruction"]
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_training_begins_with_a_shallower_decoder_and_not_with_a_deeper_one(tmp_path: Path) -> None:
+    def of(blocks: list[int]) -> TAEModule:
+        return module(architecture={**RECIPE["architecture"], "decoder_blocks": blocks})
+
+    shallow, deep = of([0, 0, 0, 0]), of([1, 0, 2, 0])
+    shallow.export(tmp_path / "shallow")
+    deep.export(tmp_path / "deep")
+    words = load_initial(deep, tmp_path / "shallow")
+    assert words == "decoder deepened from (0, 0, 0, 0) to (1, 0, 2, 0)"
+    load_initial(shallow, tmp_path / "shallow")
+    clip = batch().clip()
+    for made, first in ((deep.model, shallow.model), (deep.ema.model, shallow.ema.model)):
+        assert torch.equal(made.decode(made.encode(clip)).frames, first.decode(first.encode(clip)).frames)
+    with pytest.raises(
+        ValueError, match=r"deep do not fit architecture\.decoder_blocks: .* only become deeper"
+    ):
+        load_initial(shallow, tmp_path / "deep")
+
+
 def test_a_leg_of_the_decoder_does_not_start_from_nothing() -> None:
     with pytest.raises(ValueError, match="decoder_only trains on the latents of an encoder that is there"):
         module(decoder_only=True).prepare()

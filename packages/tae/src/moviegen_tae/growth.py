@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from moviegen_tae.config import TAEConfig
 from moviegen_tae.layers import ResBlock
 from moviegen_tae.model import TAE
 
@@ -26,21 +27,18 @@ def deepen_decoder(model: TAE, decoder_blocks: tuple[int, int, int, int]) -> TAE
         A new model in training mode with the weights' device and dtype.
 
     Raises:
-        ValueError: a level would lose a block.
+        ValueError: a level would lose a block, or have more than a `TAEConfig` may.
     """
     has = model.config.decoder_blocks
     if any(asked < there for asked, there in zip(decoder_blocks, has, strict=True)):
         raise ValueError(
             f"a decoder can only become deeper: it has {has} blocks, and was to have {decoder_blocks}"
         )
+    config = TAEConfig.model_validate({**model.config.model_dump(), "decoder_blocks": decoder_blocks})
     like = next(model.parameters())
-    deeper = TAE(model.config.model_copy(update={"decoder_blocks": decoder_blocks})).to(
-        like.device, like.dtype
-    )
-    given = deeper.state_dict() | model.state_dict()  # what is new as it is initialised
-    deeper.load_state_dict(given)
+    deeper = TAE(config).to(like.device, like.dtype)
+    deeper.load_state_dict(deeper.state_dict() | model.state_dict())  # what is new stays as it is initialised
     for level, there in zip(deeper.decoder.levels, has, strict=True):
         for block in list(cast(nn.ModuleList, level.blocks))[there:]:
-            last = cast(ResBlock, block).conv2.temporal
-            nn.init.zeros_(last.weight)
+            nn.init.zeros_(cast(ResBlock, block).conv2.temporal.weight)
     return deeper
