@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from math import prod
 
 import pytest
 import torch
 from moviegen_core import TextContext
-from moviegen_dit import VideoDiT, VideoDiTConfig, grow_positions
+from moviegen_dit import VideoDiT, VideoDiTConfig, add_sentence_tokens, grow_positions, split_patches
 from torch import Tensor
 
 MakeContexts = Callable[[list[list[int]]], list[TextContext]]
@@ -134,3 +135,50 @@ def test_what_cannot_grow_is_refused(config: VideoDiTConfig, model: VideoDiT) ->
         grow_positions(model.state_dict(), (frames, 2, columns))
     with pytest.raises(ValueError, match="has the table 'frame_positions', and this one has not"):
         grow_positions({}, (1, 1, 1))
+
+
+def split(model: VideoDiT) -> VideoDiT:
+    shape = model.config.max_latent_shape
+    changes = {"patch": (1, 1, 1), "positions": (shape.frames, shape.height, shape.width)}
+    finer = VideoDiT(model.config.model_copy(update=changes)).double()
+    finer.load_state_dict(split_patches(model.state_dict(), model.config.patch))
+    return finer
+
+
+def test_split_patches_say_what_the_patch_said_on_average_where_all_places_are_alike(
+    model: VideoDiT, contexts: MakeContexts
+) -> None:
+    with torch.no_grad():
+        for table in (model.frame_positions, model.row_positions, model.column_positions):
+            table.copy_(table[:1].expand_as(table))
+    x = torch.randn(2, 4, 1, 1, 1, dtype=torch.float64).expand(-1, -1, 2, 4, 6)
+    t, prompts = torch.tensor([0.2, 0.7], dtype=torch.float64), contexts([[3, 1], [2, 4]])
+    coarse, fine = model(x, t, model.prepare(prompts)), split(model)
+    expected = coarse.mean(dim=(2, 3, 4), keepdim=True).expand_as(x)
+    torch.testing.assert_close(fine(x, t, fine.prepare(prompts)), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_split_patches_stand_where_their_part_of_the_patch_stood(model: VideoDiT) -> None:
+    frames, rows, columns = model.config.positions
+    fine = split_patches(model.state_dict(), model.config.patch)
+    expected = grow_positions(model.state_dict(), (frames, 2 * rows, 2 * columns))
+    for name in ("frame_positions", "row_positions", "column_positions"):
+        assert torch.equal(fine[name], expected[name])
+    assert fine["patch_in.weight"].shape[1] * prod(model.config.patch) == model.patch_in.weight.shape[1]
+
+
+def with_sentences(model: VideoDiT) -> VideoDiT:
+    more = VideoDiT(model.config.model_copy(update={"sentence_tokens": True})).double()
+    more.load_state_dict(add_sentence_tokens(model.state_dict()))
+    return more
+
+
+def test_the_sentence_of_one_word_is_that_word(model: VideoDiT, contexts: MakeContexts) -> None:
+    more, prompts = with_sentences(model), contexts([[1, 1], [1, 0]])
+    conditions = more.prepare(prompts)
+    # Twice the same keys attend as once.
+    assert conditions.key_lengths.tolist() == [4, 2]  # no sentence of an encoder that read nothing
+    x, t = torch.randn(2, 4, 2, 4, 6, dtype=torch.float64), torch.tensor([0.2, 0.7], dtype=torch.float64)
+    torch.testing.assert_close(
+        more(x, t, conditions), model(x, t, model.prepare(prompts)), rtol=1e-10, atol=1e-10
+    )

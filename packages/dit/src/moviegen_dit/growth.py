@@ -12,13 +12,18 @@ Legend: L old length, M new length, D width.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 
 import torch
+from einops import reduce
 from torch import Tensor
 
 POSITION_TABLES = ("frame_positions", "row_positions", "column_positions")
 """Names of the tables in the state of a `VideoDiT`, in the order of `VideoDiTConfig.positions`."""
+
+_PROJECTION = re.compile(r"(?P<prompt>prompts\.\d+)\.(?P<part>projection|norm)\.(?P<end>weight|bias)")
 
 
 def grow_positions(state: Mapping[str, Tensor], positions: tuple[int, int, int]) -> dict[str, Tensor]:
@@ -42,6 +47,46 @@ def grow_positions(state: Mapping[str, Tensor], positions: tuple[int, int, int])
             raise ValueError(f"{name} has {len(state[name])} rows and can only grow, not to {length}")
         grown[name] = _stretched(state[name], length)
     return grown
+
+
+def split_patches(state: Mapping[str, Tensor], patch: tuple[int, int, int]) -> dict[str, Tensor]:
+    """The state of a `VideoDiT` whose tokens are single latent values in space and time (patch 1 x 1 x 1).
+
+    A token is read as a patch was in which it stands everywhere, and says what the patch said on average; it
+    stands where its part of the patch did (tables are stretched as by `grow_positions`). So the new model
+    begins near the old one, and every token has a quarter of the picture to tell where a patch is 2 x 2.
+
+    Args:
+        state: of the model with larger patches, as `state_dict` gives it; it is not changed.
+        patch: of that model.
+
+    Returns:
+        A state for the same architecture with patch (1, 1, 1), whose position tables are `patch` times as
+        long. Gradients flow through it to `state`.
+    """
+    volume = math.prod(patch)
+    split = dict(state)
+    # A patch runs over its channels first (`patchify`).
+    split["patch_in.weight"] = reduce(state["patch_in.weight"], "D (C p) -> D C", "sum", p=volume)
+    split["patch_out.weight"] = reduce(state["patch_out.weight"], "(C p) D -> C D", "mean", p=volume)
+    for name, side in zip(POSITION_TABLES, patch, strict=True):
+        split[name] = _stretched(state[name], len(state[name]) * side)
+    return split
+
+
+def add_sentence_tokens(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state of a `VideoDiT` with sentence tokens, which begin as tokens of words do.
+
+    Args:
+        state: of the model without, as `state_dict` gives it; it is not changed.
+    """
+    added = dict(state)
+    for name, tensor in state.items():
+        encoder = _PROJECTION.fullmatch(name)
+        if encoder:
+            part = "0" if encoder["part"] == "projection" else "1"
+            added[f"{encoder['prompt']}.sentence.{part}.{encoder['end']}"] = tensor.clone()
+    return added
 
 
 def _stretched(table_LD: Tensor, length: int) -> Tensor:

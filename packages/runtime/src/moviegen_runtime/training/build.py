@@ -151,9 +151,8 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
         return model.state_dict(), None
     given, asked = model.config.model_dump(), wanted.model_dump()
     odd = [name for name in asked if given[name] != asked[name]]
-    if odd == ["positions"] and isinstance(module, DiTModule):
-        state = moviegen_dit.grow_positions(model.state_dict(), asked["positions"])
-        return state, f"position tables grown from {given['positions']} to {asked['positions']}"
+    if isinstance(module, DiTModule) and set(odd) <= {"patch", "positions", "sentence_tokens"}:
+        return _grown_dit(model, module.model.config)
     if odd == ["decoder_blocks"] and isinstance(module, TAEModule):
         try:
             deeper = moviegen_tae.deepen_decoder(model, asked["decoder_blocks"])
@@ -169,6 +168,34 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
         f"the weights in {folder} have another architecture than the recipe: {odd[0]} is {given[odd[0]]} "
         f"in the weights, {asked[odd[0]]} in the recipe, whose key architecture may change it"
     )
+
+
+def _grown_dit(
+    model: moviegen_dit.VideoDiT, wanted: moviegen_dit.VideoDiTConfig
+) -> tuple[dict[str, Tensor], str]:
+    """The state of a model that was made for less, and in words what was added to it.
+
+    Raises:
+        ValueError: the recipe asks for less than there is.
+    """
+    has, changes = model.config, []
+    state: dict[str, Tensor] = model.state_dict()
+    positions = has.positions
+    if has.sentence_tokens != wanted.sentence_tokens:
+        if has.sentence_tokens:
+            raise ValueError("the weights have sentence_tokens: they cannot be taken away again")
+        state = moviegen_dit.add_sentence_tokens(state)
+        changes.append("sentence tokens added")
+    if has.patch != wanted.patch:
+        if wanted.patch != (1, 1, 1):
+            raise ValueError(f"patches can be split to (1, 1, 1) only, not to {wanted.patch}")
+        state, shape = moviegen_dit.split_patches(state, has.patch), has.max_latent_shape
+        positions = (shape.frames, shape.height, shape.width)
+        changes.append(f"patches split from {has.patch} to {wanted.patch}")
+    if positions != wanted.positions:
+        state = moviegen_dit.grow_positions(state, wanted.positions)
+        changes.append(f"position tables grown from {positions} to {wanted.positions}")
+    return state, ", ".join(changes)
 
 
 def _alike(one: nn.Module | None, other: nn.Module | None) -> bool:
@@ -195,6 +222,10 @@ def _build_dit(recipe: DiTRecipe) -> Training:
     if held_out >= len(source):
         raise ValueError(f"{len(source)} latents are too few to hold {held_out} out for validation")
     _check_fit(config, source)
+    if recipe.word_dropout and not config.sentence_tokens:
+        raise ValueError(
+            "word_dropout is for an architecture with sentence_tokens: set that, or leave it out"
+        )
     among: list[Interleaved[LatentTexts]] = []
     if recipe.images is not None:
         among.append(_open_among("images", recipe.images, config, source))
