@@ -190,7 +190,6 @@ def upsampler_recipe(tmp_path: Path, clips: Path) -> Path:
         "steps": STEPS,
         "optimizer": OPTIMIZER,
         "frames": 4,
-        "short_clips": {"frames": 1, "steps": 2},
         "noise_draws": 2,
         "log_steps": 2,
         "validation": {

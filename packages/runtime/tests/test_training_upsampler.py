@@ -112,7 +112,7 @@ def test_both_latents_are_of_one_cut_coded_frame_by_frame(
         whole = FrameWise(made.tae).encode(clip).values
     starts = set()
     for step in range(12):
-        sharp, shown = made._latents(clip, 4, step)
+        sharp, shown = made._latents(clip, step)
         assert sharp.shape == shown.shape == (2, 4, 4, 4, 4)
         found = places(coder, shown, small.frames)
         assert len(found) == 1
@@ -131,7 +131,7 @@ def test_the_small_version_is_degraded_or_comes_from_the_autoencoder(coder: Path
         from_tae = made._shown(artifacts.clamp(-1, 1), 8.0)
     replaced = []
     for step in range(20):
-        _, shown = made._latents(clip, 4, step)
+        _, shown = made._latents(clip, step)
         for i in range(2):
             cuts = [from_tae[i, :, t : t + 4] for t in range(3)]
             replaced.append(any(torch.allclose(cut, shown[i], atol=1e-4) for cut in cuts))
@@ -160,15 +160,6 @@ def test_a_step_depends_on_its_number_alone_and_reaches_the_weights_that_are_use
         "dit.prompts.0.norm.bias",
         *(cross + name for name in ("query.weight", "query_norm.weight", "key_norm.weight")),
     }
-
-
-def test_short_cuts_come_first_and_are_logged_apart(coder: Path) -> None:
-    made = module(coder, short_clips={"frames": 1, "steps": 2})
-    assert [set(made.loss(batch(), step)[1]) for step in (0, 1, 2)] == [
-        {"short.loss"},
-        {"short.loss"},
-        {"loss"},
-    ]
 
 
 def test_the_frozen_autoencoder_is_not_among_what_is_trained_and_saved(coder: Path) -> None:

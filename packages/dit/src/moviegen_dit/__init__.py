@@ -29,6 +29,7 @@ from moviegen_dit.upsampler import SpatialUpsampler, upsampler_state
 from moviegen_dit.weights import (
     from_pretrained,
     locate,
+    locate_upsampler,
     save,
     save_upsampler,
     upsampler_from_pretrained,
@@ -69,6 +70,7 @@ __all__ = [
     "grow_positions",
     "integrate",
     "locate",
+    "locate_upsampler",
     "logit_normal",
     "multidiffusion",
     "preset",

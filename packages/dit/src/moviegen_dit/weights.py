@@ -18,14 +18,12 @@ _WEIGHTS = Path(__file__).parent / "weights"
 
 
 def locate(source: Path | str) -> Path:
-    """The folder of "miniature", of a folder, or of a Hub id.
+    """The folder of a video transformer: of "miniature", of a folder, or of a Hub id.
 
     Raises:
         ValueError: there are no weights of that name.
     """
-    return locate_pretrained(
-        source, {path.name: path for path in sorted(_WEIGHTS.glob("*")) if path.is_dir()}
-    )
+    return _locate(KIND, source)
 
 
 def from_pretrained(source: Path | str, attention: AttentionFn = sdpa_attention) -> VideoDiT:
@@ -54,19 +52,28 @@ def save(model: VideoDiT, folder: Path | str, dtype: torch.dtype | None = None) 
     save_pretrained(model, model.config, folder, kind=KIND, dtype=dtype)
 
 
+def locate_upsampler(source: Path | str) -> Path:
+    """The folder of a spatial upsampler: of "miniature", of a folder, or of a Hub id.
+
+    Raises:
+        ValueError: there are no weights of that name.
+    """
+    return _locate(UPSAMPLER_KIND, source)
+
+
 def upsampler_from_pretrained(
     source: Path | str, attention: AttentionFn = sdpa_attention
 ) -> SpatialUpsampler:
     """Read a spatial upsampler in float32 on the CPU, in evaluation mode.
 
     Args:
-        source: a folder, or a Hub id.
+        source: "miniature", a folder, or a Hub id.
 
     Raises:
         ValueError: there are no such weights, or they are damaged.
     """
     return load_pretrained(
-        locate(source),
+        locate_upsampler(source),
         kind=UPSAMPLER_KIND,
         config_type=UpsamplerConfig,
         build=lambda config: SpatialUpsampler(config, attention),
@@ -80,3 +87,8 @@ def save_upsampler(upsampler: SpatialUpsampler, folder: Path | str, dtype: torch
         ValueError: a weight is not finite in `dtype`.
     """
     save_pretrained(upsampler, upsampler.config, folder, kind=UPSAMPLER_KIND, dtype=dtype)
+
+
+def _locate(kind: str, source: Path | str) -> Path:
+    shipped = {path.name: path for path in sorted((_WEIGHTS / kind).glob("*")) if path.is_dir()}
+    return locate_pretrained(source, shipped)

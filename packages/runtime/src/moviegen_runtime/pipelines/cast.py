@@ -180,8 +180,10 @@ def load(
 
 
 def _upsampler_folder(model: Path | str) -> Path:
+    if str(model) == MINIATURE:
+        return moviegen_dit.locate_upsampler(MINIATURE)
     folder = Path(model) / UPSAMPLER
-    if str(model) == MINIATURE or not folder.is_dir():
+    if not folder.is_dir():
         raise ValueError(
             f"{model} has no upsampler, so it cannot upscale: give by --model a folder that holds the folder "
             f"{UPSAMPLER} beside tae and dit"

@@ -56,8 +56,7 @@ class UpsamplerModule(TrainingModule[SpatialUpsampler]):
             if clips is not None:
                 _check_fit(config, recipe, self.tae, clips[0].frames.shape)
         self.path = FlowPath()
-        # Whole cuts alone go through the compiled function: one shape, compiled once.
-        self._compiled_velocity = self.compiled(self.model.forward)
+        self._velocity = self.compiled(self.model.forward)
 
     @property
     def tae(self) -> TAE:
@@ -89,25 +88,22 @@ class UpsamplerModule(TrainingModule[SpatialUpsampler]):
         return name.startswith("dit.blocks.") and not name.endswith(".offsets")
 
     def loss(self, batch: ClipBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        short = self.upsampler_recipe.short_clips
-        cut_short = short is not None and step < short.steps
-        length = short.frames if short is not None and cut_short else self.upsampler_recipe.frames
-        sharp, shown = self._latents(batch.clip(), length, step)
+        sharp, shown = self._latents(batch.clip(), step)
         draws = self.upsampler_recipe.noise_draws
         sample = self.path.draw(sharp.repeat(draws, 1, 1, 1, 1), self.noise(step, "flow"))
         none = repeated(self.model.null_conditions(len(sharp)), draws)
-        forward = self.model.forward if cut_short else self._compiled_velocity
-        velocity = forward(sample.x_t, shown.repeat(draws, 1, 1, 1, 1), sample.t, none)
+        velocity = self._velocity(sample.x_t, shown.repeat(draws, 1, 1, 1, 1), sample.t, none)
         loss = flow_matching_loss(velocity, sample.target)
-        return loss, {"short.loss" if cut_short else "loss": loss}
+        return loss, {"loss": loss}
 
     @torch.no_grad()
-    def _latents(self, clip: VideoClip, length: int, step: int) -> tuple[Tensor, Tensor]:
+    def _latents(self, clip: VideoClip, step: int) -> tuple[Tensor, Tensor]:
         """Latents (B, C, T, H, W) of a cut from sharp clips, and of the same cut from what they are made of.
 
         Whole clips go through the autoencoder, so that it sees them as it does where they are upsampled.
         """
         plan = self.upsampler_recipe
+        length = plan.frames
         first = int(torch.randint(clip.shape.frames - length + 1, (), generator=self.noise(step, "cut")))
         cut = slice(first, first + length)
         chosen = torch.rand(clip.batch, generator=self.noise(step, "artifacts")) < plan.tae_artifacts
@@ -198,10 +194,9 @@ def _check_fit(config: UpsamplerConfig, recipe: UpsamplerRecipe, tae: TAE, shape
             f"the autoencoder {recipe.tae!r} makes {tae.latent_channels} channels, the upsampler takes "
             f"{config.latent_channels}: they must agree"
         )
-    short = 0 if recipe.short_clips is None else recipe.short_clips.frames
-    if max(recipe.frames, short) > min(T, config.window):
+    if recipe.frames > min(T, config.window):
         raise ValueError(
-            f"cuts of {max(recipe.frames, short)} frames do not fit: the clips have {T} frames, the "
+            f"cuts of {recipe.frames} frames do not fit: the clips have {T} frames, the "
             f"upsampler's window {config.window}"
         )
     for name, side, stride in (("height", H, tae.stride.height), ("width", W, tae.stride.width)):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from moviegen_runtime.training.recipe import ClipData, ModelRecipe, Section, ShortClips
+from moviegen_runtime.training.recipe import ClipData, ModelRecipe, Section
 
 _Number = TypeVar("_Number", int, float)
 
@@ -86,7 +86,6 @@ class UpsamplerRecipe(ModelRecipe):
         base: weights of the video transformer that it starts from, by name or folder; None: from nothing.
         tae: weights of the autoencoder, by name or folder: it codes frame by frame, and makes artifacts.
         frames: of the cuts from the clips, at random places; 14 in the paper.
-        short_clips: shorter cuts at first; None: whole ones from the start.
         noise_draws: pairs of time and noise for each clip of a batch; batch_size counts clips.
         degradation: of the clips' small version.
         tae_artifacts: share of the clips whose small version is, instead, what the autoencoder makes of it.
@@ -97,7 +96,6 @@ class UpsamplerRecipe(ModelRecipe):
     base: str | None = None
     tae: str = "miniature"
     frames: _Count = 14
-    short_clips: ShortClips | None = None
     noise_draws: _Count = 1
     degradation: Degradation = Field(default_factory=Degradation)
     tae_artifacts: _Share = 0.5
