@@ -38,6 +38,18 @@ def figures(session: nox.Session) -> None:
     write_figure(session, "README.md", "real", "moviegen_miniature", "real", *films)
 
 
+@nox.session(name="upsampler-figures")
+def upsampler_figures(session: nox.Session) -> None:
+    """Not a check: measure the shipped upsampler, and write its tables and its contact sheet for the docs.
+
+    `python -m moviegen_miniature fetch` must have made the sprites.
+    """
+    sync(session, "--all-packages")
+    given = ("--sheet", "docs/images/upsampler.png", *session.posargs)
+    page = "docs/transformer/upsampler.md"
+    write_figure(session, page, "upsampler", "moviegen_miniature", "upsampler-figures", *given)
+
+
 @nox.session
 def gallery(session: nox.Session) -> None:
     """Not a check: draw the page of fixed prompts and seeds, with the judge's verdicts, for the docs."""

@@ -15,16 +15,20 @@ from moviegen_core import AudioClip, TextContext, VideoClip
 from moviegen_miniature.sound.casting import FPS_CHOICES
 from moviegen_miniature.sound.stage import StageSounds
 from moviegen_runtime.data.sound_latents import SeenFrames
+from moviegen_runtime.data.source import CaptionedClip
 from moviegen_runtime.training import run
 from moviegen_runtime.training.audio_dit_module import AudioDiTModule, HeardAndSeen
 from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe, SightRecipe
-from moviegen_runtime.training.build import tae_config
+from moviegen_runtime.training.build import tae_config, upsampler_config
+from moviegen_runtime.training.clips import collate_clips
 from moviegen_runtime.training.codec_module import CodecModule
 from moviegen_runtime.training.optimizer import build_optimizer
 from moviegen_runtime.training.recipe import TAERecipe
 from moviegen_runtime.training.recipe_file import load_recipe
 from moviegen_runtime.training.sight_module import FilmsWithOnsets, SightModule
 from moviegen_runtime.training.sounds import SoundBatch
+from moviegen_runtime.training.upsampler_module import UpsamplerModule
+from moviegen_runtime.training.upsampler_recipe import UpsamplerRecipe
 from moviegen_tae import TAE
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -121,6 +125,27 @@ def test_the_work_that_is_counted_for_video_is_the_models() -> None:
     with FlopCounterMode(display=False) as counter:
         deeper.decode_moments(deeper.posterior(clip).mean, clip.shape).sum().backward()
     assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.DECODER_GFLOP["tae"], rel=0.1)
+
+
+@pytest.mark.parametrize("leg", retrain.LEGS["upsampler"])
+def test_the_work_that_is_counted_for_the_upsampler_is_its_own(leg: str) -> None:
+    settings = ["compile=false", "batch_size=1", "tae_artifacts=1", "validation=null"]
+    recipe = load_recipe(RECIPES / f"{leg}.yaml", settings)
+    assert isinstance(recipe, UpsamplerRecipe)
+    module = UpsamplerModule(upsampler_config(recipe), recipe, StillClips())
+    with FlopCounterMode(display=False) as counter:
+        module.loss(collate_clips(StillClips())([0]), 0)[0].backward()
+    assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.UPSAMPLER_GFLOP[recipe.frames], rel=0.05)
+
+
+class StillClips:
+    """Grey clips of the stage's length, twice its size."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> CaptionedClip:
+        return CaptionedClip(np.full((16, 128, 128, 3), 128, np.uint8), 8.0, "grey")
 
 
 def test_the_work_that_is_counted_for_the_codec_is_its_own() -> None:
@@ -274,6 +299,12 @@ def test_a_second_leg_begins_with_the_weights_of_the_first_and_is_what_the_cast_
         ("tae_coarse", runs / "tae" / "weights", None),
         ("tae_decoder", runs / "tae_coarse" / "weights", None),
         ("dit", None, None),
+        ("upsampler_frames", None, None),
+        ("upsampler", runs / "upsampler_frames" / "weights", None),
     ]
     assert encoded == [(name, str(runs / "tae_decoder" / "weights")) for name in ("latents", "longer")]
-    assert (out / "cast" / "tae" / "model").read_text() == "tae_decoder"
+    assert {path.parent.name: path.read_text() for path in (out / "cast").glob("*/model")} == {
+        "tae": "tae_decoder",
+        "dit": "dit",
+        "upsampler": "upsampler",
+    }

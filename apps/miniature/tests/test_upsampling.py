@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,15 @@ from moviegen_miniature.render import Rendered, render
 from moviegen_miniature.scene import Scene
 from moviegen_miniature.sprites import Sprites
 from moviegen_miniature.upsampling import (
+    BILINEAR,
+    CEILING,
+    UPSAMPLER,
+    Figures,
+    Row,
     borders_of,
     figures,
     flicker,
+    goals,
     gradient_energy,
     measured,
     scenes,
@@ -137,3 +145,38 @@ def test_the_table_has_a_row_for_everything(sprites: Sprites, distance: Perceptu
     seams = [line.split("|")[6].strip() for line in lines[2:]]
     assert seams[-1] == "-"
     assert all(float(seam) > 0 for seam in seams[:-1])
+    asked = {goal.name: goal for goal in goals(rows)}
+    assert not asked["PSNR, above bilinear's"].reached
+    made, bilinear = (np.mean([each.psnr for each in row.figures]) for row in (rows[3], rows[2]))
+    assert asked["PSNR, above bilinear's"].measured.value == pytest.approx(made - bilinear)
+    assert asked["seam ratio"].measured.value == pytest.approx(float(seams[3]), abs=0.006)
+    assert asked["time of a clip"].reached
+
+
+def test_what_is_asked_is_compared_with_bilinear_and_with_the_coder() -> None:
+    def row(name: str, figures: Figures) -> Row:
+        return Row(name, [figures] * 8, [], seconds=3.0 if name == "upsampler" else None)
+
+    made = Figures(energy=1.1, perceptual=0.6, psnr=25.0, flicker=0.6, seam=1.05, elsewhere=1.0)
+    bilinear = Figures(energy=0.2, perceptual=1.0, psnr=24.5, flicker=9.0, seam=1.0, elsewhere=1.0)
+    coder = Figures(energy=1.0, perceptual=0.5, psnr=30.0, flicker=0.5, seam=1.0, elsewhere=1.0)
+
+    def reached(ours: Figures) -> list[bool]:
+        rows = [
+            row("upsampler", bilinear),
+            row(BILINEAR, bilinear),
+            row(UPSAMPLER, ours),
+            row(CEILING, coder),
+        ]
+        return [goal.reached for goal in goals(rows)]
+
+    assert reached(made) == [True] * 6
+    for change, place in (
+        ({"energy": 0.79}, 0),
+        ({"energy": 1.21}, 0),
+        ({"perceptual": 0.71}, 1),
+        ({"psnr": 24.4}, 2),
+        ({"flicker": 0.61}, 3),
+        ({"seam": 1.11}, 4),
+    ):
+        assert reached(replace(made, **change)) == [number != place for number in range(6)]

@@ -1,8 +1,8 @@
 """`python -m moviegen_miniature.retrain`: the miniature from nothing, in as many legs as it takes.
 
-Video: autoencoder, whose last leg changes no latent, cached latents, transformer, judge. Sound, in two lanes
-side by side, as convolutions so small as the codec's gain little from a second core: the codec, likewise; and
-sight, cached films and sounds, transformer, judge.
+Video: autoencoder, whose last leg changes no latent, cached latents, transformer, judge, and the upsampler,
+which starts from the transformer. Sound, in two lanes side by side, as convolutions so small as the codec's
+gain little from a second core: the codec, likewise; and sight, cached films and sounds, transformer, judge.
 What is done is not done again, and what was stopped goes on where it was. The cast lies in OUT/cast at the
 end, for `moviegen generate --model OUT/cast`.
 """
@@ -39,6 +39,7 @@ Subject = Literal["video", "sound"]
 LEGS = {
     "tae": ("tae", "tae_coarse", "tae_decoder"),
     "dit": ("dit",),
+    "upsampler": ("upsampler_frames", "upsampler"),
     "codec": ("codec", "codec_coarse", "codec_decoder"),
     "sight": ("sight",),
     "audio_dit": ("audio_dit",),
@@ -57,8 +58,9 @@ ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 1.61}
 TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 2.52, "audio_dit": 2.45}
 DISCRIMINATOR_GFLOP = 3.1  # of a sound, once the codec's discriminators have come
 DECODER_GFLOP = {"tae": 9.6, "codec": 3.7}  # where the decoder alone is trained, and video's is a deeper one
-MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "codec": 5.7, "sight": 1.39, "audio_dit": 12.8}
-_EFFICIENCY = {"tae": 0.5, "dit": 0.5, "codec": 0.35, "sight": 0.5, "audio_dit": 0.85}
+UPSAMPLER_GFLOP = {1: 15.5, 14: 226}  # of a clip, by the frames of its cut, with four draws of noise
+MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "upsampler": 33.6, "codec": 5.7, "sight": 1.39, "audio_dit": 12.8}
+_EFFICIENCY = {"tae": 0.5, "dit": 0.5, "upsampler": 0.5, "codec": 0.35, "sight": 0.5, "audio_dit": 0.85}
 """Share of a matrix product's speed that each was seen to reach: of video on two threads, of sound on
 one, as a lane has it of two cores. The codec's convolutions are narrow."""
 
@@ -103,7 +105,7 @@ class Retrain:
 
 
 def plan_video(recipes: Path, out: Path) -> Lanes:
-    """Autoencoder, cached latents, transformer, their place in the cast, and the judge's tables.
+    """Autoencoder, latents, transformer, their place in the cast, the judge's tables, and the upsampler.
 
     Raises:
         ValueError: a recipe cannot be used.
@@ -113,6 +115,7 @@ def plan_video(recipes: Path, out: Path) -> Lanes:
     from moviegen_miniature.judge_commands import JudgeModel
 
     runs, cast = out / "video", out / "cast"
+    dit = _weights(runs, "dit")
     tae, latents, longer = _weights(runs, "tae"), runs / "latents", runs / "longer"
     encoded = partial(Latents, tae=str(tae), source="stage")
     usual = encoded(latents, set=("split=train", _TWO_ACTORS), num_clips=LATENTS)
@@ -123,8 +126,10 @@ def plan_video(recipes: Path, out: Path) -> Lanes:
         _whole("latents", usual.run, _encoding_work("tae", LATENTS)),
         _whole("longer", twice.run, _encoding_work("tae", 2 * LONGER)),
         *_legs(recipes, runs, "dit", settings),
-        _whole("cast", partial(_join, cast, {"tae": tae, "dit": _weights(runs, "dit")})),
+        _whole("cast", partial(_join, cast, {"tae": tae, "dit": dit})),
         _whole("judge", JudgeModel(model=str(cast), tae=str(tae), runs=runs).run),
+        *_legs(recipes, runs, "upsampler", [f"base={dit}", f"tae={tae}"]),
+        _whole("upsampling", partial(_join, cast, {"upsampler": _weights(runs, "upsampler")})),
     ]
     return (lane,)
 
@@ -223,8 +228,12 @@ def _encoding_work(model: str, count: int) -> float:
 def _training_work(recipe: AnyRecipe) -> float:
     from moviegen_runtime.training.audio_recipe import CodecRecipe
     from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
+    from moviegen_runtime.training.upsampler_recipe import UpsamplerRecipe
 
-    of_sample = TRAIN_GFLOP[recipe.model]
+    if isinstance(recipe, UpsamplerRecipe):
+        of_sample: float = UPSAMPLER_GFLOP[recipe.frames]
+    else:
+        of_sample = TRAIN_GFLOP[recipe.model]
     if isinstance(recipe, TAERecipe | CodecRecipe) and recipe.decoder_only:
         of_sample = DECODER_GFLOP[recipe.model]
     if isinstance(recipe, DiTRecipe) and recipe.longer is not None:

@@ -16,8 +16,8 @@ _SHEET_CLIPS = 4
 class UpsamplerFigures:
     """Print how good upsampled clips are, beside bilinear enlargement, the coder's ceiling and the truth."""
 
-    upsampler: tyro.conf.Positional[str]
-    """Folder of the upsampler's weights."""
+    upsampler: tyro.conf.Positional[str] = "miniature"
+    """Weights of the upsampler: "miniature" or a folder."""
     tae: str = "miniature"
     """Weights of the autoencoder: "miniature" or a folder."""
     clips: int = 64
@@ -36,7 +36,7 @@ class UpsamplerFigures:
     """Folder of the sprites."""
 
     def run(self) -> None:
-        """Measure, and print one table.
+        """Measure, and print what is asked and what was measured, then all figures.
 
         Raises:
             ValueError: bad options, or weights that are missing or damaged.
@@ -53,8 +53,9 @@ class UpsamplerFigures:
         from moviegen_runtime.pipelines.upsample import Upsampling
         from PIL import Image
 
+        from moviegen_miniature.judge.report import goals_table
         from moviegen_miniature.stage import open_stage
-        from moviegen_miniature.upsampling import measured, scenes, table
+        from moviegen_miniature.upsampling import BILINEAR, UPSAMPLER, goals, measured, scenes, table
 
         sprites = open_stage(cache=None if self.cache is None else str(self.cache)).sprites
         upsampler = moviegen_dit.upsampler_from_pretrained(self.upsampler)
@@ -71,10 +72,12 @@ class UpsamplerFigures:
         )
         if self.sheet is not None:
             by_name = {row.name: row.clips for row in rows}
-            names = ("truth", "bilinear, after autoencoder", "upsampler, after autoencoder")
+            names = ("truth", BILINEAR, UPSAMPLER)
             shown = zip(*(by_name[name] for name in names), strict=True)
             sheet = contact_sheet([clip for clips in list(shown)[:_SHEET_CLIPS] for clip in clips])
             with replacing(self.sheet) as aside:
                 Image.fromarray(sheet).save(aside)
         print(f"{self.clips} clips of {self.frames} frames, {self.split}; {torch.get_num_threads()} threads")
+        print(goals_table(goals(rows)))
+        print()
         print(table(rows))

@@ -22,11 +22,15 @@ from moviegen_tae import TAE, FrameWise
 from numpy.typing import NDArray
 
 from moviegen_miniature.casting import Split
+from moviegen_miniature.judge.intervals import mean_interval, median_interval
+from moviegen_miniature.judge.report import Goal, exactly
 from moviegen_miniature.render import Rendered, render
 from moviegen_miniature.scene import Scene
 from moviegen_miniature.sprites import Sprites
 from moviegen_miniature.stage import Stage
 
+BILINEAR, UPSAMPLER = "bilinear, after autoencoder", "upsampler, after autoencoder"
+CEILING = "true clip, frame by frame"
 _SEED = 30_000  # of the scenes: others than those of any recipe and of the judge's prompts
 _GREY = np.array([0.299, 0.587, 0.114])
 _INSIDE = 0.5  # a pixel is the actor's if the actor covers more than this of it
@@ -120,11 +124,48 @@ def measured(
         return [
             row("bilinear", lambda clip: large(small(clip))),
             row("upsampler", lambda clip: made(small(clip)), timed=True),
-            row("bilinear, after autoencoder", lambda clip: large(seen(clip))),
-            row("upsampler, after autoencoder", lambda clip: made(seen(clip))),
-            row("true clip, frame by frame", lambda clip: coder.decode(coder.encode(clip))),
+            row(BILINEAR, lambda clip: large(seen(clip))),
+            row(UPSAMPLER, lambda clip: made(seen(clip))),
+            row(CEILING, lambda clip: coder.decode(coder.encode(clip))),
             row("truth", lambda clip: clip),
         ]
+
+
+def goals(rows: Sequence[Row]) -> list[Goal]:
+    """What is asked of the upsampler where clips come from the autoencoder, as generated ones do.
+
+    Gradient energy has the interval of a median, the difference in PSNR that of a mean.
+    """
+    by_name = {row.name: row for row in rows}
+    made, bilinear, ceiling = (by_name[name].figures for name in (UPSAMPLER, BILINEAR, CEILING))
+    energy = median_interval([each.energy for each in made])
+    gained = [ours.psnr - theirs.psnr for ours, theirs in zip(made, bilinear, strict=True)]
+
+    def mean(figures: Sequence[Figures], name: str) -> float:
+        return float(np.mean([getattr(each, name) for each in figures]))
+
+    asked = [
+        Goal("gradient energy inside the actor", energy, least=0.8, most=1.2, digits=2),
+        Goal(
+            "perceptual distance, over bilinear's",
+            exactly(mean(made, "perceptual") / mean(bilinear, "perceptual")),
+            most=0.7,
+            digits=2,
+        ),
+        Goal("PSNR, above bilinear's", mean_interval(gained), least=0.0, unit=" dB", digits=2),
+        Goal(
+            "flicker, over the coder's",
+            exactly(mean(made, "flicker") / mean(ceiling, "flicker")),
+            most=1.2,
+            digits=2,
+        ),
+    ]
+    if mean(made, "seam"):
+        asked.append(
+            Goal("seam ratio", exactly(mean(made, "seam") / mean(made, "elsewhere")), most=1.1, digits=2)
+        )
+    seconds = next(row.seconds for row in rows if row.seconds is not None)
+    return [*asked, Goal("time of a clip", exactly(seconds), most=20.0, unit=" s")]
 
 
 def borders_of(windows: Windows) -> list[int]:
