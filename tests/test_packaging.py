@@ -78,15 +78,22 @@ def test_shipped_weights_have_a_model_card_and_a_licence() -> None:
         )
 
 
-@pytest.mark.parametrize(("name", "most"), [("miniature", 30_000_000), ("clips", 25_000_000)])
-def test_shipped_weights_are_small(name: str, most: int) -> None:
-    sizes = [path.stat().st_size for path in ROOT.glob(f"packages/*/src/*/weights/{name}/*.safetensors")]
-    assert 0 < sum(sizes) <= most
-
-
-def test_shipped_weights_of_sound_are_small() -> None:
-    sizes = [path.stat().st_size for path in ROOT.glob("packages/audio/src/*/weights/*/*/*.safetensors")]
-    assert 0 < sum(sizes) <= 30_000_000
+@pytest.mark.parametrize(
+    ("folders", "most"),
+    [
+        (
+            ("tae/src/moviegen_tae/weights/miniature", "dit/src/moviegen_dit/weights/dit/miniature"),
+            30_000_000,
+        ),
+        (("dit/src/moviegen_dit/weights/upsampler/miniature",), 20_000_000),
+        (("tae/src/moviegen_tae/weights/clips",), 25_000_000),
+        (("audio/src/moviegen_audio/weights/*/*",), 30_000_000),
+    ],
+)
+def test_shipped_weights_are_small(folders: tuple[str, ...], most: int) -> None:
+    found = [list(ROOT.glob(f"packages/{folder}/*.safetensors")) for folder in folders]
+    assert all(found)
+    assert sum(path.stat().st_size for paths in found for path in paths) <= most
 
 
 def test_all_shipped_weights_have_a_limit() -> None:

@@ -191,7 +191,12 @@ _UPSAMPLER_PRESETS = {
     ),
     # The miniature's transformer, from which its training may start; up to 128 x 128 pixels.
     "miniature": UpsamplerConfig.model_validate(
-        {**_PRESETS["miniature"].model_dump(), "positions": (14, 8, 8), "condition_channels": 16}
+        {
+            **_PRESETS["miniature"].model_dump(),
+            "positions": (14, 8, 8),
+            "condition_channels": 16,
+            "sentence_tokens": False,  # it reads no prompt
+        }
     ),
 }
 
