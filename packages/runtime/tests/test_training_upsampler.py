@@ -107,7 +107,7 @@ def test_both_latents_are_of_one_cut_coded_frame_by_frame(
 ) -> None:
     clip, made = batch().clip(), module(coder, tae_artifacts=1)
     small = VideoClip(reduced(clip.frames, 2), clip.fps)
-    monkeypatch.setattr(made, "_through_autoencoder", lambda _: small)  # a new one makes all frames alike
+    monkeypatch.setattr(made, "_through_autoencoder", lambda *_: small)  # a new one makes all frames alike
     with torch.no_grad():
         whole = FrameWise(made.tae).encode(clip).values
     starts = set()
@@ -137,6 +137,23 @@ def test_the_small_version_is_degraded_or_comes_from_the_autoencoder(coder: Path
             replaced.append(any(torch.allclose(cut, shown[i], atol=1e-4) for cut in cuts))
     assert share - 0.25 <= np.mean(replaced) <= share + 0.25
     assert (np.mean(replaced) in (0, 1)) == (share in (0, 1))
+
+
+def test_noise_on_the_latents_is_of_the_recipes_span_and_of_training_alone(coder: Path) -> None:
+    made, clip = module(coder, artifact_noise=[0.2, 0.4]), batch().clip()
+    latent = made.tae.encode(VideoClip(torch.zeros(2, 3, 16, 256, 256), 8.0))
+    added = [
+        made._disturbed(latent, made.noise(step, "artifact noise")).values - latent.values
+        for step in range(40)
+    ]
+    deviations = torch.stack(added).flatten(2).std(dim=2)
+    assert 0.17 < deviations.min() < 0.24
+    assert 0.36 < deviations.max() < 0.43
+    assert deviations.mean() == pytest.approx(0.3, abs=0.02)
+    assert len({float(each) for each in deviations.flatten()}) == 80  # one for each clip
+    plain, noisy = made._through_autoencoder(clip), made._through_autoencoder(clip, 3)
+    assert torch.equal(plain.frames, module(coder)._through_autoencoder(clip, 3).frames)
+    assert not torch.equal(plain.frames, noisy.frames)
 
 
 def test_a_step_depends_on_its_number_alone_and_reaches_the_weights_that_are_used(coder: Path) -> None:

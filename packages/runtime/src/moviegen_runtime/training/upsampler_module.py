@@ -5,13 +5,14 @@ Legend: B batch, C channels, T frames, H rows, W columns.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import moviegen_dit
 import moviegen_tae
 import torch
-from moviegen_core import VideoClip, VideoShape, weights_hash
+from moviegen_core import VideoClip, VideoLatent, VideoShape, weights_hash
 from moviegen_dit import FlowPath, SpatialUpsampler, UpsamplerConfig, flow_matching_loss, upsampler_state
 from moviegen_tae import TAE, FrameWise
 from torch import Tensor
@@ -110,7 +111,8 @@ class UpsamplerModule(TrainingModule[SpatialUpsampler]):
         seen, other = (mask.nonzero()[:, 0].to(clip.frames.device) for mask in (chosen, ~chosen))
         small = clip.frames.new_empty(clip.batch, 3, length, *self._small_size(clip.shape))
         if len(seen):
-            small[seen] = self._through_autoencoder(VideoClip(clip.frames[seen], clip.fps)).frames[:, :, cut]
+            through = self._through_autoencoder(VideoClip(clip.frames[seen], clip.fps), step)
+            small[seen] = through.frames[:, :, cut]
         if len(other):
             small[other] = degraded(
                 clip.frames[other][:, :, cut],
@@ -124,11 +126,25 @@ class UpsamplerModule(TrainingModule[SpatialUpsampler]):
         factor = self.model.config.factor
         return shape.height // factor, shape.width // factor
 
-    def _through_autoencoder(self, clip: VideoClip) -> VideoClip:
-        """Clips made small, through the autoencoder of videos and back: what a generated video looks like."""
+    def _through_autoencoder(self, clip: VideoClip, step: int | None = None) -> VideoClip:
+        """Clips made small, through the autoencoder of videos and back: what a generated video looks like.
+
+        In a step of the training with the recipe's noise on their latents.
+        """
         small = VideoClip(reduced(clip.frames, self.model.config.factor), clip.fps)
-        decoded = self.tae.decode(self.tae.encode(small))
+        latent = self.tae.encode(small)
+        if step is not None:
+            latent = self._disturbed(latent, self.noise(step, "artifact noise"))
+        decoded = self.tae.decode(latent)
         return VideoClip(decoded.frames.clamp(-1, 1), clip.fps)
+
+    def _disturbed(self, latent: VideoLatent, draw: torch.Generator) -> VideoLatent:
+        """With noise of a deviation for each clip."""
+        least, most = self.upsampler_recipe.artifact_noise
+        share = torch.rand(len(latent.values), 1, 1, 1, 1, generator=draw)
+        noise = torch.randn(latent.values.shape, generator=draw)
+        added = (least + (most - least) * share) * noise
+        return replace(latent, values=latent.values + added.to(latent.values))
 
     def _shown(self, small: Tensor, fps: float) -> Tensor:
         return self._coded(enlarged(small, self.model.config.factor), fps)

@@ -89,6 +89,8 @@ class UpsamplerRecipe(ModelRecipe):
         noise_draws: pairs of time and noise for each clip of a batch; batch_size counts clips.
         degradation: of the clips' small version.
         tae_artifacts: share of the clips whose small version is, instead, what the autoencoder makes of it.
+        artifact_noise: deviation of noise on the latents that it decodes then, drawn evenly from the span, in
+            units of the latents' own. Ours: what a transformer samples is less clean than what is encoded.
     """
 
     model: Literal["upsampler"]
@@ -99,4 +101,5 @@ class UpsamplerRecipe(ModelRecipe):
     noise_draws: _Count = 1
     degradation: Degradation = Field(default_factory=Degradation)
     tae_artifacts: _Share = 0.5
+    artifact_noise: _Span = (0.0, 0.0)
     validation: UpsamplerValidation | None = None
