@@ -9,7 +9,7 @@ from math import prod
 import pytest
 import torch
 from moviegen_core import TextContext
-from moviegen_dit import VideoDiT, VideoDiTConfig, add_sentence_tokens, grow_positions, split_patches
+from moviegen_dit import VideoDiT, VideoDiTConfig, grow_positions, split_patches
 from torch import Tensor
 
 MakeContexts = Callable[[list[list[int]]], list[TextContext]]
@@ -165,20 +165,3 @@ def test_split_patches_stand_where_their_part_of_the_patch_stood(model: VideoDiT
     for name in ("frame_positions", "row_positions", "column_positions"):
         assert torch.equal(fine[name], expected[name])
     assert fine["patch_in.weight"].shape[1] * prod(model.config.patch) == model.patch_in.weight.shape[1]
-
-
-def with_sentences(model: VideoDiT) -> VideoDiT:
-    more = VideoDiT(model.config.model_copy(update={"sentence_tokens": True})).double()
-    more.load_state_dict(add_sentence_tokens(model.state_dict()))
-    return more
-
-
-def test_the_sentence_of_one_word_is_that_word(model: VideoDiT, contexts: MakeContexts) -> None:
-    more, prompts = with_sentences(model), contexts([[1, 1], [1, 0]])
-    conditions = more.prepare(prompts)
-    # Twice the same keys attend as once.
-    assert conditions.key_lengths.tolist() == [4, 2]  # no sentence of an encoder that read nothing
-    x, t = torch.randn(2, 4, 2, 4, 6, dtype=torch.float64), torch.tensor([0.2, 0.7], dtype=torch.float64)
-    torch.testing.assert_close(
-        more(x, t, conditions), model(x, t, model.prepare(prompts)), rtol=1e-10, atol=1e-10
-    )

@@ -123,35 +123,6 @@ def test_dropped_prompts_are_the_null_conditions(model: VideoDiT, contexts: Make
     torch.testing.assert_close(mixed, torch.stack([both[0], none[1]]), rtol=1e-12, atol=1e-12)
 
 
-def test_a_sentence_token_is_the_mean_of_the_states_and_stays_where_words_are_dropped(
-    config: VideoDiTConfig, contexts: MakeContexts
-) -> None:
-    torch.manual_seed(0)
-    model = VideoDiT(config.model_copy(update={"sentence_tokens": True})).double()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    x, t = noisy()
-    first, second = contexts([[3, 2], [2, 4]])
-    longer = [padded(first, 5), padded(second, 2)]
-    torch.testing.assert_close(
-        model(x, t, model.prepare(longer)),
-        model(x, t, model.prepare([first, second])),
-        rtol=1e-12,
-        atol=1e-12,
-    )
-    dropped = torch.tensor([True, False])
-    alone = model.prepare([first, second], drop_words=dropped)
-    assert alone.key_lengths.tolist() == [2, 8]
-    other = replace(first, embeddings=first.embeddings + torch.tensor([1.0, -1.0, 0.0])[:, None])  # same mean
-    out, same = (
-        model(x, t, model.prepare([words, second], drop_words=dropped))[0] for words in (first, other)
-    )
-    torch.testing.assert_close(out, same, rtol=1e-10, atol=1e-10)
-    assert (model(x, t, model.prepare([other, second]))[0] - same).abs().max() > 1e-3
-    moved = replace(first, embeddings=first.embeddings + 1.0)
-    assert (model(x, t, model.prepare([moved, second], drop_words=dropped))[0] - same).abs().max() > 1e-3
-
-
 def test_prepared_conditions_are_those_of_each_layer(model: VideoDiT, contexts: MakeContexts) -> None:
     """Worked out from the weights by the formulas: projection, LayerNorm, keys, RMSNorm in each head."""
     prompts = contexts([[2], [3]])
@@ -279,10 +250,6 @@ def test_prompts_that_do_not_fit_are_refused(model: VideoDiT, contexts: MakeCont
         model.prepare([first, contexts([[1], [2]])[1]])
     with pytest.raises(ValueError, match="drop must be bool of shape"):
         model.prepare([first, second], drop=torch.tensor([1, 0]))
-    with pytest.raises(ValueError, match="drop_words must be bool of shape"):
-        model.prepare([first, second], drop_words=torch.tensor([True]))
-    with pytest.raises(ValueError, match="only from a model with sentence_tokens"):
-        model.prepare([first, second], drop_words=torch.tensor([True, False]))
 
 
 def test_latents_that_do_not_fit_are_refused(model: VideoDiT, contexts: MakeContexts) -> None:

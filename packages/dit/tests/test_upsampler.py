@@ -13,7 +13,6 @@ from moviegen_dit import (
     UpsamplerConfig,
     VideoDiT,
     VideoDiTConfig,
-    add_sentence_tokens,
     from_pretrained,
     preset,
     save,
@@ -70,19 +69,6 @@ def test_tables_along_time_are_cut_and_those_of_space_grown(model: VideoDiT) -> 
     assert len(upsampler.dit.row_positions) == 8
     assert torch.equal(upsampler.dit.column_positions, model.column_positions)
     assert upsampler.config.window == 2
-
-
-def test_sentence_tokens_of_the_transformer_are_left_out_unless_they_are_wanted(model: VideoDiT) -> None:
-    reading = VideoDiT(model.config.model_copy(update={"sentence_tokens": True})).double()
-    reading.load_state_dict(add_sentence_tokens(model.state_dict()))
-    config = config_of(model.config, (2, 8, 5))
-    with_them, without = upsampler_state(reading, config), upsampler_state(model, config)
-    assert list(with_them) == list(without)
-    assert all(torch.equal(with_them[name], without[name]) for name in without)
-    wanted = config.model_copy(update={"sentence_tokens": True})
-    assert len(upsampler_state(reading, wanted)) == len(without) + 6  # three weights an encoder
-    with pytest.raises(ValueError, match="differs from it in positions"):
-        upsampler_state(model, wanted)
 
 
 def test_another_transformer_is_refused(model: VideoDiT) -> None:

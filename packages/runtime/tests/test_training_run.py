@@ -642,7 +642,7 @@ def test_position_tables_grow_from_the_stage_before(
         run(dit_recipe, tmp_path / "third", shorter, "steps=1", init=tmp_path / "second" / "weights")
 
 
-def test_patches_are_split_and_sentences_added_from_the_stage_before(
+def test_patches_are_split_from_the_stage_before(
     tmp_path: Path, dit_recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(dit_recipe, tmp_path / "first", "steps=1")
@@ -651,27 +651,19 @@ def test_patches_are_split_and_sentences_added_from_the_stage_before(
     frames, rows, columns = small.config.positions
     finer = [
         "architecture.patch=[1, 1, 1]",
-        "architecture.sentence_tokens=true",
         f"architecture.positions=[{frames}, {2 * rows}, {2 * columns}]",
     ]
     frozen = ["optimizer.lr=1e-30", "optimizer.muon_lr=1e-30", "steps=1"]  # exported is what it began with
     capsys.readouterr()
-    run(dit_recipe, tmp_path / "second", *finer, *frozen, "word_dropout=0.5", init=weights)
-    assert "sentence tokens added, patches split from (1, 2, 2) to (1, 1, 1)" in capsys.readouterr().err
+    run(dit_recipe, tmp_path / "second", *finer, *frozen, init=weights)
+    assert "patches split from (1, 2, 2) to (1, 1, 1)" in capsys.readouterr().err
     second = moviegen_dit.from_pretrained(tmp_path / "second" / "weights")
-    expected = moviegen_dit.add_sentence_tokens(
-        moviegen_dit.split_patches(small.state_dict(), small.config.patch)
-    )
+    expected = moviegen_dit.split_patches(small.state_dict(), small.config.patch)
     for name, value in second.state_dict().items():
         torch.testing.assert_close(value, expected[name], atol=2e-3, rtol=2e-3)
-    for key, sentence in (
-        ("architecture.patch=[1, 2, 2]", r"patches can be split to \(1, 1, 1\) only, not to \(1, 2, 2\)"),
-        ("architecture.sentence_tokens=false", "have sentence_tokens: they cannot be taken away again"),
-    ):
-        with pytest.raises(ValueError, match=sentence):
-            run(dit_recipe, tmp_path / "no", *finer, key, "steps=1", init=tmp_path / "second" / "weights")
-    with pytest.raises(ValueError, match="word_dropout is for an architecture with sentence_tokens"):
-        run(dit_recipe, tmp_path / "no", "word_dropout=0.5", "steps=1")
+    back = [*finer, "architecture.patch=[1, 2, 2]", "steps=1"]
+    with pytest.raises(ValueError, match=r"patches can be split to \(1, 1, 1\) only, not to \(1, 2, 2\)"):
+        run(dit_recipe, tmp_path / "no", *back, init=tmp_path / "second" / "weights")
 
 
 def test_exported_latents_are_normalised_over_draws(

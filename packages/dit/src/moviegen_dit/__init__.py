@@ -11,7 +11,7 @@ from moviegen_dit.caching import BlockCache
 from moviegen_dit.conditions import Positions, PreparedConditions
 from moviegen_dit.config import TextEncoderSpec, UpsamplerConfig, VideoDiTConfig, preset, upsampler_preset
 from moviegen_dit.flow import FlowPath, FlowSample, logit_normal
-from moviegen_dit.growth import add_sentence_tokens, grow_positions, split_patches
+from moviegen_dit.growth import grow_positions, split_patches
 from moviegen_dit.losses import flow_matching_loss
 from moviegen_dit.model import VideoDiT
 from moviegen_dit.sampling import (
@@ -62,7 +62,6 @@ __all__ = [
     "VideoDiTConfig",
     "WindowVelocity",
     "Windows",
-    "add_sentence_tokens",
     "choose_attention",
     "classifier_free_guidance",
     "flow_matching_loss",

@@ -35,8 +35,6 @@ class VideoDiTConfig(ArchConfig):
         text_encoders: every encoder that a prompt is read by, in the order of their tokens.
         positions: lengths of the three position tables (frames, rows, columns), in patches.
         patch: latent frames, rows and columns of a token.
-        sentence_tokens: whether the mean of each encoder's token states is one more token, before them. For
-            encoders whose mean was trained to be what the whole sentence means, as MiniLM's; our own choice.
         latent_channels: channels of the latent.
         condition_channels: channels of another latent of the same shape that the model is shown as well,
             concatenated to the noisy one; 0: none.
@@ -49,7 +47,6 @@ class VideoDiTConfig(ArchConfig):
     text_encoders: tuple[TextEncoderSpec, ...] = Field(min_length=1, max_length=8)
     positions: tuple[_TableLength, _TableLength, _TableLength]
     patch: tuple[_PatchSide, _PatchSide, _PatchSide] = (1, 2, 2)
-    sentence_tokens: bool = False
     latent_channels: int = Field(default=16, ge=1, le=256)
     condition_channels: int = Field(default=0, ge=0, le=256)
 
@@ -191,12 +188,7 @@ _UPSAMPLER_PRESETS = {
     ),
     # The miniature's transformer, from which its training may start; up to 128 x 128 pixels.
     "miniature": UpsamplerConfig.model_validate(
-        {
-            **_PRESETS["miniature"].model_dump(),
-            "positions": (14, 8, 8),
-            "condition_channels": 16,
-            "sentence_tokens": False,  # it reads no prompt
-        }
+        {**_PRESETS["miniature"].model_dump(), "positions": (14, 8, 8), "condition_channels": 16}
     ),
 }
 

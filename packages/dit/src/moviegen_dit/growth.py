@@ -13,7 +13,6 @@ Legend: L old length, M new length, D width.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 import torch
@@ -22,8 +21,6 @@ from torch import Tensor
 
 POSITION_TABLES = ("frame_positions", "row_positions", "column_positions")
 """Names of the tables in the state of a `VideoDiT`, in the order of `VideoDiTConfig.positions`."""
-
-_PROJECTION = re.compile(r"(?P<prompt>prompts\.\d+)\.(?P<part>projection|norm)\.(?P<end>weight|bias)")
 
 
 def grow_positions(state: Mapping[str, Tensor], positions: tuple[int, int, int]) -> dict[str, Tensor]:
@@ -72,21 +69,6 @@ def split_patches(state: Mapping[str, Tensor], patch: tuple[int, int, int]) -> d
     for name, side in zip(POSITION_TABLES, patch, strict=True):
         split[name] = _stretched(state[name], len(state[name]) * side)
     return split
-
-
-def add_sentence_tokens(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a `VideoDiT` with sentence tokens, which begin as tokens of words do.
-
-    Args:
-        state: of the model without, as `state_dict` gives it; it is not changed.
-    """
-    added = dict(state)
-    for name, tensor in state.items():
-        encoder = _PROJECTION.fullmatch(name)
-        if encoder:
-            part = "0" if encoder["part"] == "projection" else "1"
-            added[f"{encoder['prompt']}.sentence.{part}.{encoder['end']}"] = tensor.clone()
-    return added
 
 
 def _stretched(table_LD: Tensor, length: int) -> Tensor:

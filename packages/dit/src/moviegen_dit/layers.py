@@ -123,49 +123,24 @@ class PromptProjection(nn.Module):
     """Linear projection and LayerNorm of one encoder's token states (section 3.1.4), and its absent prompt.
 
     An absent prompt is one learned token, so that guidance has something to attend to. The paper is silent.
-    With `sentence`, the mean of the states, by a projection and a norm of its own, is a token before them.
     """
 
-    def __init__(self, encoder_width: int, width: int, sentence: bool = False) -> None:
+    def __init__(self, encoder_width: int, width: int) -> None:
         super().__init__()
         self.projection = linear(encoder_width, width)
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.null = nn.Parameter(nn.init.normal_(torch.empty(width)))  # as large as normed tokens
-        self.sentence = None
-        if sentence:
-            self.sentence = nn.Sequential(linear(encoder_width, width), nn.LayerNorm(width, eps=EPSILON))
 
     def forward(
-        self,
-        embeddings_BLE: Tensor,
-        mask_BL: Tensor,
-        drop_B: Tensor | None = None,
-        drop_words_B: Tensor | None = None,
+        self, embeddings_BLE: Tensor, mask_BL: Tensor, drop_B: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Tokens (B, L, D) and their mask.
-
-        The absent prompt stands where `drop_B` is True, the sentence alone where `drop_words_B` is.
-        """
-        states_BLE = embeddings_BLE.to(self.projection.weight.dtype)
-        tokens_BLD = self.norm(self.projection(states_BLE))
-        if self.sentence is not None:
-            mean_B1E = masked_mean(states_BLE, mask_BL)[:, None]
-            tokens_BLD = torch.cat([self.sentence(mean_B1E), tokens_BLD], dim=1)
-            # Without words there is no sentence.
-            mask_BL = torch.cat([mask_BL.any(dim=1, keepdim=True), mask_BL], dim=1)
-        first_L = torch.arange(mask_BL.shape[1], device=mask_BL.device) == 0
-        if drop_words_B is not None:
-            mask_BL = torch.where(drop_words_B[:, None], first_L, mask_BL)
+        """Tokens (B, L, D) and their mask, with the absent prompt where `drop_B` is True."""
+        tokens_BLD = self.norm(self.projection(embeddings_BLE.to(self.projection.weight.dtype)))
         if drop_B is None:
             return tokens_BLD, mask_BL
+        first_L = torch.arange(mask_BL.shape[1], device=mask_BL.device) == 0
         tokens_BLD = torch.where(drop_B[:, None, None], self.null, tokens_BLD)
         return tokens_BLD, torch.where(drop_B[:, None], first_L, mask_BL)
-
-
-def masked_mean(states_BLE: Tensor, mask_BL: Tensor) -> Tensor:
-    """(B, E) means of the states where the mask is True; 0 where it is nowhere."""
-    count_B1 = mask_BL.sum(dim=1, keepdim=True).clamp(min=1)
-    return states_BLE.masked_fill(~mask_BL[..., None], 0.0).sum(dim=1) / count_B1
 
 
 class SelfAttention(nn.Module):

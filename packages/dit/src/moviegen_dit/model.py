@@ -64,9 +64,7 @@ class VideoDiT(nn.Module):
         )
         self.time_embedding = TimeEmbedding(width)
         self.modulation = zero_linear(width, MODULATIONS * width)
-        self.prompts = nn.ModuleList(
-            PromptProjection(spec.width, width, config.sentence_tokens) for spec in config.text_encoders
-        )
+        self.prompts = nn.ModuleList(PromptProjection(spec.width, width) for spec in config.text_encoders)
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.mlp_width, attention, packed_attention)
             for _ in range(config.layers)
@@ -79,35 +77,22 @@ class VideoDiT(nn.Module):
         for block in cast(Iterable[Block], self.blocks):
             block.self_attention.attention = block.cross_attention.attention = attention
 
-    def prepare(
-        self,
-        contexts: Sequence[TextContext],
-        drop: Tensor | None = None,
-        drop_words: Tensor | None = None,
-    ) -> PreparedConditions:
+    def prepare(self, contexts: Sequence[TextContext], drop: Tensor | None = None) -> PreparedConditions:
         """Project the prompts, and make the keys and values of every layer.
 
         Args:
             contexts: one for each text encoder of the config, in any order.
             drop: (B,) bool, True for samples whose prompt is to be absent in all encoders; None: no sample.
-            drop_words: (B,) bool, True for samples of whose prompt only the sentence tokens are to be there;
-                None: no sample.
 
         Raises:
-            ValueError: an encoder is missing, unknown or of another width, batch sizes differ, or words are
-                to be dropped where there are no sentence tokens.
+            ValueError: an encoder is missing, unknown or of another width, or batch sizes differ.
         """
         ordered = self._ordered(contexts)
         batch = ordered[0].batch
-        for name, chosen in (("drop", drop), ("drop_words", drop_words)):
-            if chosen is not None and (chosen.dtype != torch.bool or chosen.shape != (batch,)):
-                raise ValueError(
-                    f"{name} must be bool of shape ({batch},), not {chosen.dtype} {tuple(chosen.shape)}"
-                )
-        if drop_words is not None and not self.config.sentence_tokens:
-            raise ValueError("words can be dropped only from a model with sentence_tokens")
+        if drop is not None and (drop.dtype != torch.bool or drop.shape != (batch,)):
+            raise ValueError(f"drop must be bool of shape ({batch},), not {drop.dtype} {tuple(drop.shape)}")
         pairs = [
-            prompt(context.embeddings, context.mask, drop, drop_words)
+            prompt(context.embeddings, context.mask, drop)
             for prompt, context in zip(self.prompts, ordered, strict=True)
         ]
         tokens_BLD = torch.cat([tokens for tokens, _ in pairs], dim=1)

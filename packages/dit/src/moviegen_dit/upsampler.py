@@ -79,8 +79,7 @@ def upsampler_state(base: VideoDiT, config: UpsamplerConfig) -> dict[str, Tensor
     """The state of an upsampler that is a trained text-to-image or text-to-video transformer.
 
     Input weights of the enlarged video are zero; position tables that are too short are grown, those along
-    time that are too long are cut, for a window is shorter than a video. Without `sentence_tokens` in the
-    config, the transformer's are left out.
+    time that are too long are cut, for a window is shorter than a video.
 
     Raises:
         ValueError: the two differ in more than that.
@@ -88,11 +87,9 @@ def upsampler_state(base: VideoDiT, config: UpsamplerConfig) -> dict[str, Tensor
     if not _same_but_input(base.config, config):
         raise ValueError(
             "an upsampler starts from a transformer that differs from it in positions and condition_channels "
-            "only, and may have sentence_tokens besides"
+            "only"
         )
     state = base.state_dict()
-    if not config.sentence_tokens:
-        state = {name: tensor for name, tensor in state.items() if ".sentence." not in name}
     frames = config.positions[0]
     if len(state["frame_positions"]) > frames:
         state["frame_positions"] = state["frame_positions"][:frames]
@@ -105,6 +102,4 @@ def upsampler_state(base: VideoDiT, config: UpsamplerConfig) -> dict[str, Tensor
 def _same_but_input(base: VideoDiTConfig, config: UpsamplerConfig) -> bool:
     own = config.model_dump(exclude={"factor"})
     given = {"positions": base.positions, "condition_channels": base.condition_channels}
-    if not config.sentence_tokens:
-        given["sentence_tokens"] = base.sentence_tokens
     return base.condition_channels == 0 and base.model_dump() == own | given

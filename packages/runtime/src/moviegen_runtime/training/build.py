@@ -151,7 +151,7 @@ def _initial_state(module: TrainingModule[Any], folder: Path) -> tuple[dict[str,
         return model.state_dict(), None
     given, asked = model.config.model_dump(), wanted.model_dump()
     odd = [name for name in asked if given[name] != asked[name]]
-    if isinstance(module, DiTModule) and set(odd) <= {"patch", "positions", "sentence_tokens"}:
+    if isinstance(module, DiTModule) and set(odd) <= {"patch", "positions"}:
         return _grown_dit(model, module.model.config)
     if odd == ["decoder_blocks"] and isinstance(module, TAEModule):
         try:
@@ -181,11 +181,6 @@ def _grown_dit(
     has, changes = model.config, []
     state: dict[str, Tensor] = model.state_dict()
     positions = has.positions
-    if has.sentence_tokens != wanted.sentence_tokens:
-        if has.sentence_tokens:
-            raise ValueError("the weights have sentence_tokens: they cannot be taken away again")
-        state = moviegen_dit.add_sentence_tokens(state)
-        changes.append("sentence tokens added")
     if has.patch != wanted.patch:
         if wanted.patch != (1, 1, 1):
             raise ValueError(f"patches can be split to (1, 1, 1) only, not to {wanted.patch}")
@@ -222,10 +217,6 @@ def _build_dit(recipe: DiTRecipe) -> Training:
     if held_out >= len(source):
         raise ValueError(f"{len(source)} latents are too few to hold {held_out} out for validation")
     _check_fit(config, source)
-    if recipe.word_dropout and not config.sentence_tokens:
-        raise ValueError(
-            "word_dropout is for an architecture with sentence_tokens: set that, or leave it out"
-        )
     among: list[Interleaved[LatentTexts]] = []
     if recipe.images is not None:
         among.append(_open_among("images", recipe.images, config, source))

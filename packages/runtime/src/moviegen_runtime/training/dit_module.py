@@ -79,14 +79,10 @@ class DiTModule(TrainingModule[VideoDiT]):
     def loss(self, batch: LatentTexts, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         count = batch.latents.shape[0]
         drop = torch.rand(count, generator=self.noise(step, "drop")) < self.dit_recipe.text_dropout
-        drop_words = None
-        if self.dit_recipe.word_dropout:
-            drop_words = torch.rand(count, generator=self.noise(step, "words")) < self.dit_recipe.word_dropout
-            drop_words = drop_words.to(batch.latents.device)
         texts = tuple(self._disturbed(text, step) for text in batch.texts)
         if self.recipe.compile:
             texts = tuple(padded_to_multiple(text, COMPILED_PROMPT_TOKENS) for text in texts)
-        conditions = self.model.prepare(texts, drop.to(batch.latents.device), drop_words)
+        conditions = self.model.prepare(texts, drop.to(batch.latents.device))
         draws = self.dit_recipe.noise_draws
         sample = self.path.draw(batch.latents.repeat(draws, 1, 1, 1, 1), self.noise(step, "flow"))
         velocity = self._velocity(sample.x_t, sample.t, repeated(conditions, draws))

@@ -349,8 +349,6 @@ class DiTRecipe(ModelRecipe):
         text_noise: deviation of the noise that is added to the states of a caption's tokens, in their own
             units (those of MiniLM deviate by 0.44). 0 in the paper; ours, for words that a small
             training would otherwise learn by heart, and then understand no others.
-        word_dropout: share of samples trained on their sentence tokens alone; for architectures with
-            sentence_tokens. Ours, for the same reason.
         images: batches of images among those of videos; None: what is in `data` only.
         longer: batches of longer clips among those of videos; None: what is in `data` only.
     """
@@ -362,5 +360,4 @@ class DiTRecipe(ModelRecipe):
     noise_draws: _Count = 1
     text_dropout: _Fraction = 0.1
     text_noise: _NotNegative = 0.0
-    word_dropout: _Fraction = 0.0
     validation: DiTValidation | None = None
