@@ -14,6 +14,7 @@ from moviegen_dit import (
     VideoDiT,
     VideoDiTConfig,
     from_pretrained,
+    locate_upsampler,
     preset,
     save,
     save_upsampler,
@@ -135,3 +136,12 @@ def test_a_saved_one_reads_back_the_same_and_is_no_transformer(model: VideoDiT, 
     save(model, tmp_path / "dit")
     with pytest.raises(ValueError, match="holds 'dit' weights, not 'upsampler'"):
         upsampler_from_pretrained(tmp_path / "dit")
+
+
+def test_the_shipped_one_is_the_preset_and_looks_at_what_it_is_shown() -> None:
+    shipped = upsampler_from_pretrained("miniature")
+    assert shipped.config == upsampler_preset("miniature")
+    weight = shipped.dit.patch_in.weight.detach()
+    assert weight[:, 64:].std() > 0.01  # what it is shown began at zero
+    with pytest.raises(ValueError, match="no weights"):
+        locate_upsampler("30b")

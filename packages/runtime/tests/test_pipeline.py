@@ -261,6 +261,13 @@ def test_no_upsampler_is_told_before_a_model_is_read(
         load(tiny_model, device="cpu", with_upsampler=True)
 
 
+def test_the_shipped_upsampler_fits_the_shipped_cast() -> None:
+    cast = load("miniature", device="cpu", with_sound=False, with_upsampler=True)
+    video = cast.generate(ask(frames=1, steps=1, upscale=2))
+    assert video.clip.shape == VideoShape(1, 128, 128)
+    assert set(video.weights) >= {"tae", "dit", "upsampler"}
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
