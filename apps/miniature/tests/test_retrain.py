@@ -136,6 +136,7 @@ def test_the_work_that_is_counted_for_the_upsampler_is_its_own(leg: str) -> None
     with FlopCounterMode(display=False) as counter:
         module.loss(collate_clips(StillClips())([0]), 0)[0].backward()
     assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.UPSAMPLER_GFLOP[recipe.frames], rel=0.05)
+    assert muon_gflop(module, recipe) == pytest.approx(retrain.MUON_GFLOP["upsampler"], rel=0.1)
 
 
 class StillClips:
@@ -209,7 +210,8 @@ def test_the_work_that_is_counted_for_what_sees_is_its_own() -> None:
 
 
 def muon_gflop(
-    module: CodecModule | SightModule | AudioDiTModule, recipe: CodecRecipe | SightRecipe | AudioDiTRecipe
+    module: CodecModule | SightModule | AudioDiTModule | UpsamplerModule,
+    recipe: CodecRecipe | SightRecipe | AudioDiTRecipe | UpsamplerRecipe,
 ) -> float:
     """What the optimizer of a module with gradients adds to a step."""
     optimizer = build_optimizer(module.model, recipe.optimizer, module.is_inner)
@@ -271,8 +273,11 @@ def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) ->
         step.name: step.run.args[0]  # type: ignore[attr-defined]  # a partial
         for lane in (*retrain.plan_video(RECIPES, out), *retrain.plan_sound(RECIPES, out))
         for step in lane
-        if step.name in ("dit", "audio_dit")
+        if step.name in ("dit", "audio_dit", *retrain.LEGS["upsampler"])
     }
+    for leg in retrain.LEGS["upsampler"]:
+        assert recipes[leg].tae == str(out / "video" / "tae_decoder" / "weights")
+        assert recipes[leg].base == str(out / "video" / "dit" / "weights")
     assert recipes["dit"].data.latents == out / "video" / "latents"
     assert recipes["dit"].longer.latents == out / "video" / "longer"
     assert recipes["dit"].data.tae == str(out / "video" / "tae_decoder" / "weights")

@@ -180,3 +180,6 @@ def test_what_is_asked_is_compared_with_bilinear_and_with_the_coder() -> None:
         ({"seam": 1.11}, 4),
     ):
         assert reached(replace(made, **change)) == [number != place for number in range(6)]
+    still = replace(made, flicker=0.0, seam=0.0)
+    single = [row(name, still) for name in ("upsampler", BILINEAR, UPSAMPLER, CEILING)]
+    assert [goal.name for goal in goals(single)][-2:] == ["PSNR, above bilinear's", "time of a clip"]

@@ -61,8 +61,8 @@ DECODER_GFLOP = {"tae": 9.6, "codec": 3.7}  # where the decoder alone is trained
 UPSAMPLER_GFLOP = {1: 15.5, 14: 226}  # of a clip, by the frames of its cut, with four draws of noise
 MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "upsampler": 33.6, "codec": 5.7, "sight": 1.39, "audio_dit": 12.8}
 _EFFICIENCY = {"tae": 0.5, "dit": 0.5, "upsampler": 0.5, "codec": 0.35, "sight": 0.5, "audio_dit": 0.85}
-"""Share of a matrix product's speed that each was seen to reach: of video on two threads, of sound on
-one, as a lane has it of two cores. The codec's convolutions are narrow."""
+"""Share of a matrix product's speed that each was seen to reach: autoencoder and transformer of video on two
+threads, the others on one, as a lane has it of two cores. The codec's convolutions are narrow."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Longer position tables from learned ones, from one training stage to the next (paper, section 3.2.2).
+"""Longer position tables, and smaller patches, from learned ones (paper, section 3.2.2, and our own choice).
 
 The paper doubles the spatial tables for other aspect ratios, grows them threefold with the resolution and
 adds a temporal table for 32 latent frames; how the new rows come from the old it does not say. Ours is linear
@@ -49,9 +49,9 @@ def grow_positions(state: Mapping[str, Tensor], positions: tuple[int, int, int])
 def split_patches(state: Mapping[str, Tensor], patch: tuple[int, int, int]) -> dict[str, Tensor]:
     """The state of a `VideoDiT` whose tokens are single latent values in space and time (patch 1 x 1 x 1).
 
-    A token is read as a patch was in which it stands everywhere, and says what the patch said on average; it
-    stands where its part of the patch did (tables are stretched as by `grow_positions`). So the new model
-    begins near the old one, and every token has a quarter of the picture to tell where a patch is 2 x 2.
+    A value is read as a patch filled with it was, and what is said of it is the mean of what was said of a
+    patch; it stands where its part of the patch did (tables are stretched as by `grow_positions`). So the
+    new model begins near the old one, and each token has a part of what a patch had to tell. Our own choice.
 
     Args:
         state: of the model with larger patches, as `state_dict` gives it; it is not changed.

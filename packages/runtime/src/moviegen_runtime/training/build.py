@@ -112,7 +112,8 @@ def load_initial(module: TrainingModule[Any], folder: Path) -> str | None:
     """Start a training from weights: the model and its average.
 
     Position tables of a video transformer that are shorter than the recipe's are grown to its lengths, as
-    from one stage of the paper's training to the next. The decoder of an autoencoder that has fewer residual
+    from one stage of the paper's training to the next; its patches are split where the recipe has such of
+    1 x 1 x 1. The decoder of an autoencoder that has fewer residual
     blocks than the recipe's is deepened by blocks that begin as the identity. An audio transformer is to see
     by the recipe's sight, whatever the weights saw by. All else must be equal.
 
@@ -176,7 +177,7 @@ def _grown_dit(
     """The state of a model that was made for less, and in words what was added to it.
 
     Raises:
-        ValueError: the recipe asks for less than there is.
+        ValueError: the recipe asks for shorter tables, or for other patches than these or 1 x 1 x 1.
     """
     has, changes = model.config, []
     state: dict[str, Tensor] = model.state_dict()

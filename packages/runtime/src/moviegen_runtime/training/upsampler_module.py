@@ -139,7 +139,7 @@ class UpsamplerModule(TrainingModule[SpatialUpsampler]):
         return VideoClip(decoded.frames.clamp(-1, 1), clip.fps)
 
     def _disturbed(self, latent: VideoLatent, draw: torch.Generator) -> VideoLatent:
-        """With noise of a deviation for each clip."""
+        """Add noise, whose deviation is drawn for each clip from the recipe's span."""
         least, most = self.upsampler_recipe.artifact_noise
         share = torch.rand(len(latent.values), 1, 1, 1, 1, generator=draw)
         noise = torch.randn(latent.values.shape, generator=draw)
