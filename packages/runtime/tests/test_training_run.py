@@ -619,25 +619,40 @@ def test_noise_on_the_text_reaches_the_training_and_not_the_validation(
     assert noisy.validate(tmp_path / "none.png") == plain.validate(tmp_path / "none.png")
 
 
+def begun_from_a_stage(
+    tmp_path: Path, recipe: Path, *changes: str
+) -> tuple[moviegen_dit.VideoDiT, moviegen_dit.VideoDiT]:
+    """A transformer, and what a training with changes makes of it before it learns; in first and second."""
+    run(recipe, tmp_path / "first", "steps=1")
+    frozen = ["optimizer.lr=1e-30", "optimizer.muon_lr=1e-30", "steps=1"]  # exported is what it began with
+    run(recipe, tmp_path / "second", *changes, *frozen, init=tmp_path / "first" / "weights")
+    first, second = (
+        moviegen_dit.from_pretrained(tmp_path / name / "weights") for name in ("first", "second")
+    )
+    return first, second
+
+
+def assert_states_are_close(state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert list(state) == list(expected)
+    for name, value in state.items():
+        torch.testing.assert_close(value, expected[name], atol=2e-3, rtol=2e-3)
+
+
+def positions_times(*factors: int) -> tuple[int, ...]:
+    lengths = moviegen_dit.preset("miniature").positions
+    return tuple(factor * length for factor, length in zip(factors, lengths, strict=True))
+
+
 def test_position_tables_grow_from_the_stage_before(
     tmp_path: Path, dit_recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(dit_recipe, tmp_path / "first", "steps=1")
-    weights = tmp_path / "first" / "weights"
-    small = moviegen_dit.from_pretrained(weights)
-    frames, rows, columns = small.config.positions
-    larger = f"architecture.positions=[{frames}, {2 * rows}, {3 * columns}]"
-    frozen = ["optimizer.lr=1e-30", "optimizer.muon_lr=1e-30", "steps=1"]  # exported is what it began with
-    capsys.readouterr()
-    run(dit_recipe, tmp_path / "second", larger, *frozen, init=weights)
+    larger = positions_times(1, 2, 3)
+    small, grown = begun_from_a_stage(tmp_path, dit_recipe, f"architecture.positions={list(larger)}")
     assert "position tables grown from" in capsys.readouterr().err
     assert "grown" in log_lines(tmp_path / "second")[0]["changes"]
-    grown = moviegen_dit.from_pretrained(tmp_path / "second" / "weights")
-    expected = moviegen_dit.grow_positions(small.state_dict(), grown.config.positions)
-    assert grown.config.positions == (frames, 2 * rows, 3 * columns)
-    for name, value in grown.state_dict().items():
-        torch.testing.assert_close(value, expected[name], atol=2e-3, rtol=2e-3)
-    shorter = f"architecture.positions=[{frames}, {2 * rows}, {3 * columns - 1}]"
+    assert grown.config.positions == larger
+    assert_states_are_close(grown.state_dict(), moviegen_dit.grow_positions(small.state_dict(), larger))
+    shorter = f"architecture.positions={[*larger[:2], larger[2] - 1]}"
     with pytest.raises(ValueError, match="can only grow, not to"):
         run(dit_recipe, tmp_path / "third", shorter, "steps=1", init=tmp_path / "second" / "weights")
 
@@ -645,22 +660,11 @@ def test_position_tables_grow_from_the_stage_before(
 def test_patches_are_split_from_the_stage_before(
     tmp_path: Path, dit_recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(dit_recipe, tmp_path / "first", "steps=1")
-    weights = tmp_path / "first" / "weights"
-    small = moviegen_dit.from_pretrained(weights)
-    frames, rows, columns = small.config.positions
-    finer = [
-        "architecture.patch=[1, 1, 1]",
-        f"architecture.positions=[{frames}, {2 * rows}, {2 * columns}]",
-    ]
-    frozen = ["optimizer.lr=1e-30", "optimizer.muon_lr=1e-30", "steps=1"]  # exported is what it began with
-    capsys.readouterr()
-    run(dit_recipe, tmp_path / "second", *finer, *frozen, init=weights)
+    finer = ["architecture.patch=[1, 1, 1]", f"architecture.positions={list(positions_times(1, 2, 2))}"]
+    small, split = begun_from_a_stage(tmp_path, dit_recipe, *finer)
     assert "patches split from (1, 2, 2) to (1, 1, 1)" in capsys.readouterr().err
-    second = moviegen_dit.from_pretrained(tmp_path / "second" / "weights")
     expected = moviegen_dit.split_patches(small.state_dict(), small.config.patch)
-    for name, value in second.state_dict().items():
-        torch.testing.assert_close(value, expected[name], atol=2e-3, rtol=2e-3)
+    assert_states_are_close(split.state_dict(), expected)
     back = [*finer, "architecture.patch=[1, 2, 2]", "steps=1"]
     with pytest.raises(ValueError, match=r"patches can be split to \(1, 1, 1\) only, not to \(1, 2, 2\)"):
         run(dit_recipe, tmp_path / "no", *back, init=tmp_path / "second" / "weights")

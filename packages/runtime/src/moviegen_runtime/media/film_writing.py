@@ -100,7 +100,7 @@ def created(path: Path) -> Iterator[OutputContainer]:
         container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
     try:
         yield container
-    except BaseException:
+    except BaseException:  # an interrupt too: the file is let go, and whatever it was goes on its way
         with suppress(av.FFmpegError):  # what is wrong is on its way already, and the file is of no use
             container.close()
         raise
