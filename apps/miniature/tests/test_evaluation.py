@@ -43,7 +43,8 @@ def test_everything_is_measured_in_one_run(sprites: Sprites, monkeypatch: pytest
     for split in ("seen", "held_out"):
         assert len(rows[f"autoencoder, {split}"].likenesses) == 1
         assert len(rows[f"samples, {split}, seed 0"].likenesses) == 1
-    assert len(rows["paraphrases"].verdicts) == 4
+    assert len(rows["paraphrases"].verdicts) == len(rows["paraphrases, not rewritten"].verdicts) == 4
+    assert "paraphrases: 1 of 2 are rewritten into what they mean" in measured.notes
     assert {f"samples, {kind}, seed 0" for kind in KINDS} <= rows.keys()
     assert [goal.name for goal in measured.goals].count("paraphrases: all three") == 1
     assert len({goal.name for goal in measured.goals}) == len(measured.goals) == 15

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from moviegen_miniature.gallery import SEEDS, Shown, gallery, in_words, kind, picture, table
+from moviegen_miniature.gallery import SEEDS, Entry, Shown, gallery, in_words, kind, picture, table
 from moviegen_miniature.judge import Judge, Verdict
 from moviegen_miniature.judge.likeness import Likeness
 from moviegen_miniature.prompts import GALLERY
@@ -20,8 +20,9 @@ RIGHT = Verdict(
 
 def test_the_clips_are_those_of_a_request_alone(sprites: Sprites) -> None:
     cast = load("miniature")
-    ((prompt, clips),) = gallery(cast, Judge.load(None, sprites), GALLERY[:1], 1, print)
+    ((prompt, read_as, clips),) = gallery(cast, Judge.load(None, sprites), GALLERY[:1], 1, print)
     assert prompt == GALLERY[0]
+    assert read_as == prompt.text
     assert len(clips) == len(SEEDS)
     alone = cast.generate(TextToVideoRequest(prompt=prompt.text, seed=SEEDS[1], steps=1))
     np.testing.assert_array_equal(clips[1].frames, to_uint8(alone.clip)[0])
@@ -41,11 +42,13 @@ def test_the_page_shows_every_clip_and_counts_them() -> None:
     shades = iter(range(10, 250, 40))
     wrong = replace(RIGHT, setting=False)
     page = [
-        (prompt, [shown(next(shades), verdict, 0.6) for verdict in (RIGHT, wrong, RIGHT)])
-        for prompt in (GALLERY[0], GALLERY[1])
+        Entry(prompt, read_as, [shown(next(shades), verdict, 0.6) for verdict in (RIGHT, wrong, RIGHT)])
+        for prompt, read_as in ((GALLERY[0], GALLERY[0].text), (GALLERY[-1], "a parrot in the forest"))
     ]
     assert "4 of 6 clips are right in all four; their median likeness is 0.60" in table(page)
     assert table(page).count("wrong: set") == 2
+    assert f"| {GALLERY[0].text} |" in table(page)
+    assert f'| {GALLERY[-1].text}, taken for "a parrot in the forest" |' in table(page)
     drawn = picture(page)
     for shade in range(10, 250, 40):
         assert (drawn == shade).all(-1).sum() >= 4 * 128 * 128

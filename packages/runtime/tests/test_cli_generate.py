@@ -95,6 +95,31 @@ def test_a_sidecar_makes_the_same_file_again(
     assert capsys.readouterr().err == ""
 
 
+def test_unknown_words_are_taken_for_phrases_of_the_model(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clip is that of the phrases, and is made again without a look into the phrasebook."""
+    book = {"slots": [{"name": "actor", "meanings": [["a cow"], ["a boat"]]}], "words": ["a", "cow", "boat"]}
+    shutil.copytree(tiny_model, "model")
+    Path("model/phrasebook.json").write_text(json.dumps(book))
+    generate = Generate(Path("model"))
+    generate("a yacht", "-o", "yacht.mp4")
+    assert capsys.readouterr().err == "moviegen: taken for 'a boat'; --rewrite none keeps your words\n"
+    generate("a boat", "-o", "boat.mp4")
+    assert capsys.readouterr().err == ""
+    assert Path("yacht.mp4").read_bytes() == Path("boat.mp4").read_bytes()
+    told = json.loads(Path("yacht.json").read_text())["request"]
+    assert told["prompt"] == "a boat"
+    assert told["rewriting"] == {"original": "a yacht", "by": "phrasebook"}
+    assert json.loads(Path("boat.json").read_text())["request"]["rewriting"] is None
+    generate("a yacht", "-o", "plain.mp4", "--rewrite", "none")
+    assert Path("plain.mp4").read_bytes() != Path("boat.mp4").read_bytes()
+    Path("model/phrasebook.json").unlink()
+    main(["generate", "--from-sidecar", "yacht.json", "-o", "again.mp4"])
+    assert Path("again.mp4").read_bytes() == Path("boat.mp4").read_bytes()
+    assert capsys.readouterr().err == ""
+
+
 def test_another_attention_makes_the_same_clip_and_is_written_down(tiny_upsampling_model: Path) -> None:
     upscale = Generate(tiny_upsampling_model)
     for kind in ("sdpa", "reference"):
@@ -214,6 +239,7 @@ def test_existing_files_are_kept_unless_told_otherwise(
         (["--from-sidecar", "a.json", "-o", "b.mp4", "--reuse", "3"], "leave out --reuse"),
         (["a", "-o", "a.mp4", "--num-samples", "0"], "--num-samples must be from 1 to 1000, not 0"),
         (["a", "-o", "a.mp4", "--seed", "-1"], "--seed must be from 0 to"),
+        (["yak " * 31, "-o", "a.mp4"], "or give --rewrite none"),
         (["a", "-o", "a.mp4", "--display-scale", "0"], "--display-scale must be from 1 to 64, not 0"),
         (["a", "-o", "a.mp4", "--contact-sheet", "a.jpg"], "the contact sheet must end in .png"),
         (["a", "-o", "a.png", "--contact-sheet", "a.png"], "two outputs would be written to a.png"),
@@ -239,6 +265,7 @@ def test_what_cannot_work_is_told_before_anything_is_loaded(
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
         (["--device", "cpu", "--attention", "flash"], "flash-attn needs a CUDA device, and got cpu"),
         (["--upscale", "2"], "has no upsampler, so it cannot upscale: give by --model a folder that"),
+        (["--rewrite", "phrasebook"], "has no phrasebook.json, so give another --rewrite, or none"),
     ],
 )
 def test_what_the_model_cannot_do_is_told_in_a_sentence(

@@ -242,8 +242,12 @@ def test_the_command_asks_once_and_its_sidecar_never_again(
             ["a cow", "--rewrite", "http://127.0.0.1:9/v1"],
             "needs the name of its model: give --rewrite-model",
         ),
-        (["a cow", "--rewrite", "rule", "--rewrite-model", "llm"], "must be http or https, not 'rule'"),
-        (["a cow", "--rewrite", "rules", "--rewrite-model", "llm"], "rules need no model and no key"),
+        (
+            ["a cow", "--rewrite", "rule", "--rewrite-model", "llm"],
+            "must be none, phrasebook, rules or a URL, not 'rule'",
+        ),
+        (["a cow", "--rewrite", "rules", "--rewrite-model", "llm"], "belong to --rewrite URL"),
+        (["a cow", "--rewrite", "none", "--rewrite-key-env", "KEY"], "belong to --rewrite URL"),
         (["a cow", "--rewrite-model", "llm"], "belong to --rewrite URL"),
         (
             ["a cow", "--rewrite", "http://here/v1", "--rewrite-model", "m", "--rewrite-key-env", "NO_KEY"],

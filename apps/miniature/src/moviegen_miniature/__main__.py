@@ -9,6 +9,7 @@ import tyro
 
 from moviegen_miniature.commands import Bench, Fetch, Sheet
 from moviegen_miniature.judge_commands import Gallery, JudgeModel, JudgeTrain, Real
+from moviegen_miniature.phrases import Phrases
 from moviegen_miniature.sampling.command import SamplingStudy
 from moviegen_miniature.scaling import Scaling
 from moviegen_miniature.sound.commands import SoundCheck, SoundFilms
@@ -20,6 +21,7 @@ Command = (
     Fetch
     | Bench
     | Sheet
+    | Phrases
     | JudgeTrain
     | JudgeModel
     | Gallery
@@ -36,6 +38,7 @@ _COMMANDS: dict[str, Callable[..., Command]] = {
     "fetch": Fetch,
     "bench": Bench,
     "sheet": Sheet,
+    "phrases": Phrases,
     "judge-train": JudgeTrain,
     "judge": JudgeModel,
     "gallery": Gallery,

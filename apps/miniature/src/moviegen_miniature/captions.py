@@ -15,10 +15,12 @@ from moviegen_miniature.wording import (
     DOINGS,
     GO,
     GO_ANYHOW,
+    LARGE,
     PANS,
     PLACES,
     RISE,
     SINK,
+    SMALL,
     STAY,
     STAY_ANYHOW,
     SYNONYMS,
@@ -77,9 +79,9 @@ def _actor(rng: np.random.Generator, lead: Performer) -> str:
     """The lead with its article, and now and then a word about its size where that is plain to see."""
     if lead.motion == "still" and rng.random() < 0.3:
         if lead.size > 46 / 64:
-            return _noun(rng, lead.actor, ("big", "large"))
+            return _noun(rng, lead.actor, LARGE)
         if lead.size < 38 / 64:
-            return _noun(rng, lead.actor, ("small", "little"))
+            return _noun(rng, lead.actor, SMALL)
     return _noun(rng, lead.actor)
 
 
@@ -90,6 +92,11 @@ def _noun(rng: np.random.Generator, actor: str, adjectives: Words = ()) -> str:
         noun = _usual(rng, BY_NAME[actor].nouns + SYNONYMS[actor])
     if rng.random() < 0.15:
         return f"the {noun}"
+    return with_article(noun)
+
+
+def with_article(noun: str) -> str:
+    """A noun after "a" or "an"."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from moviegen_runtime import Cast, TextToVideoRequest
@@ -15,7 +16,7 @@ from PIL import Image, ImageDraw
 from moviegen_miniature.casting import combinations
 from moviegen_miniature.judge import Judge, Verdict
 from moviegen_miniature.judge.likeness import Likeness
-from moviegen_miniature.judge.trials import written
+from moviegen_miniature.judge.trials import reworded, written
 from moviegen_miniature.judge.validation import judged
 from moviegen_miniature.prompts import PARAPHRASES, Prompt
 
@@ -35,7 +36,23 @@ class Shown:
     likeness: Likeness
 
 
-Page = list[tuple[Prompt, list[Shown]]]
+class Entry(NamedTuple):
+    """A prompt of the page, and its clips.
+
+    Args:
+        read_as: the words that the model was given.
+    """
+
+    prompt: Prompt
+    read_as: str
+    clips: list[Shown]
+
+    def __str__(self) -> str:
+        taken = "" if self.read_as == self.prompt.text else f', taken for "{self.read_as}"'
+        return f"{self.prompt.text}{taken}"
+
+
+Page = list[Entry]
 
 
 def gallery(
@@ -43,12 +60,12 @@ def gallery(
 ) -> Page:
     """Make and judge the clips: the ones of `moviegen generate` with these prompts and seeds."""
     page: Page = []
-    for prompt, (text, scene) in zip(listed, written(listed), strict=True):
+    for prompt, (text, scene) in zip(listed, reworded(cast, written(listed)), strict=True):
         requests = [TextToVideoRequest(prompt=text, seed=seed, steps=steps) for seed in SEEDS]
         clips = [to_uint8(video.clip)[0] for video in cast.generate(requests)]
         row = judged(judge, text, clips, [scene] * len(clips))
         read = zip(clips, row.verdicts, row.likenesses, strict=True)
-        page.append((prompt, [Shown(*each) for each in read]))
+        page.append(Entry(prompt, text, [Shown(*each) for each in read]))
         say(f"{len(page)} of {len(listed)} prompts")
     return page
 
@@ -70,12 +87,12 @@ def table(page: Page) -> str:
     """The verdicts in Markdown, and how many clips are right in everything."""
     head = f"| prompt | its combination | {' | '.join(f'seed {seed}' for seed in SEEDS)} |"
     lines = [head, f"|{'---|' * (2 + len(SEEDS))}"]
-    for prompt, shown in page:
-        cells = [in_words(clip) for clip in shown]
-        lines.append(f"| {prompt.text} | {kind(prompt)} | {' | '.join(cells)} |")
-    verdicts = [clip.verdict for _, shown in page for clip in shown]
+    for entry in page:
+        cells = [in_words(clip) for clip in entry.clips]
+        lines.append(f"| {entry} | {kind(entry.prompt)} | {' | '.join(cells)} |")
+    verdicts = [clip.verdict for entry in page for clip in entry.clips]
     right = sum(verdict.all_four for verdict in verdicts)
-    like = float(np.median([clip.likeness.right for _, shown in page for clip in shown]))
+    like = float(np.median([clip.likeness.right for entry in page for clip in entry.clips]))
     said = f"{right} of {len(verdicts)} clips are right in all four; their median likeness is {like:.2f}"
     return "\n".join([said, "", *lines])
 
@@ -89,15 +106,17 @@ def kind(prompt: Prompt) -> str:
 
 def picture(page: Page) -> NDArray[np.uint8]:
     """All clips, a row a prompt and a column a seed, with the verdict under each: (H, W, 3)."""
-    strips = [[enlarged(contact_sheet([clip.frames], _COLUMNS), _SCALE) for clip in row] for _, row in page]
+    strips = [
+        [enlarged(contact_sheet([clip.frames], _COLUMNS), _SCALE) for clip in entry.clips] for entry in page
+    ]
     height, width = strips[0][0].shape[:2]
     row = height + 2 * _LINE + _GAP
     sheet = Image.new("RGB", (len(SEEDS) * (width + _GAP) - _GAP, len(page) * row), "white")
     draw = ImageDraw.Draw(sheet)
-    for number, (prompt, shown) in enumerate(page):
+    for number, entry in enumerate(page):
         top = number * row
-        draw.text((0, top), f"{prompt.text} ({kind(prompt)})", fill="black")
-        for column, clip in enumerate(shown):
+        draw.text((0, top), f"{entry} ({kind(entry.prompt)})", fill="black")
+        for column, clip in enumerate(entry.clips):
             left = column * (width + _GAP)
             sheet.paste(Image.fromarray(strips[number][column]), (left, top + _LINE))
             below = f"seed {SEEDS[column]}: {in_words(clip)}"

@@ -111,8 +111,10 @@ def plan_video(recipes: Path, out: Path) -> Lanes:
         ValueError: a recipe cannot be used.
     """
     from moviegen_runtime.cli.data import Latents
+    from moviegen_runtime.pipelines.settings import PHRASEBOOK_FILE
 
     from moviegen_miniature.judge_commands import JudgeModel
+    from moviegen_miniature.phrases import Phrases
 
     runs, cast = out / "video", out / "cast"
     dit = _weights(runs, "dit")
@@ -127,6 +129,7 @@ def plan_video(recipes: Path, out: Path) -> Lanes:
         _whole("longer", twice.run, _encoding_work("tae", 2 * LONGER)),
         *_legs(recipes, runs, "dit", settings),
         _whole("cast", partial(_join, cast, {"tae": tae, "dit": dit})),
+        _whole("phrasebook", Phrases(cast / PHRASEBOOK_FILE).run),
         _whole("judge", JudgeModel(model=str(cast), tae=str(tae), runs=runs).run),
         *_legs(recipes, runs, "upsampler", [f"base={dit}", f"tae={tae}"]),
         _whole("upsampling", partial(_join, cast, {"upsampler": _weights(runs, "upsampler")})),

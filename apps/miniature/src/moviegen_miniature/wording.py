@@ -123,6 +123,10 @@ SYNONYMS: dict[str, Words] = {
 }
 """More names of each actor than the usual ones, which `actors` has: other words, kinds, descriptions."""
 
+LARGE = ("big", "large")
+SMALL = ("small", "little")
+"""Before the usual names of actors whose size is plain to see."""
+
 GO: dict[Gait, Words] = {
     "fly": ("flies", "moves", "glides", "zooms", "cruises"),
     "drive": ("drives", "rolls", "moves", "cruises", "motors", "speeds"),

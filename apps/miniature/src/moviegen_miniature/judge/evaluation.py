@@ -16,8 +16,9 @@ from moviegen_miniature.judge import goals
 from moviegen_miniature.judge.intervals import mean_interval, wilson
 from moviegen_miniature.judge.report import Goal, Row, facts_table, form_table, goals_table
 from moviegen_miniature.judge.scoring import Judge
-from moviegen_miniature.judge.trials import Asked, Sampling, fidelity, prompts, sampled, written
+from moviegen_miniature.judge.trials import Asked, Sampling, fidelity, prompts, reworded, sampled, written
 from moviegen_miniature.judge.validation import controls, judged, true_row
+from moviegen_miniature.phrases import usual_captions
 from moviegen_miniature.prompts import PARAPHRASES, Prompt
 from moviegen_miniature.scene import Scene
 
@@ -114,12 +115,20 @@ class Evaluation:
                 self.goals += goals.sample_goals(row) if split == "seen" else [goals.held_out_goal(row)]
 
     def _paraphrases(self, cast: Cast) -> None:
-        asked = written(self.plan.paraphrases)
-        clips: list[Frames] = []
-        for seed in range(self.plan.paraphrase_seeds):
-            clips += sampled(cast, asked, self.plan.sampling(seed), self.say)
-        row = judged(self.judge, "paraphrases", clips, _scenes(asked) * self.plan.paraphrase_seeds)
-        self.rows.append(row)
+        """In their own words, then as `moviegen generate` has them read, which is what is asked for."""
+        plain = written(self.plan.paraphrases)
+        reread = reworded(cast, plain)
+        right = sum(
+            asked.prompt in usual_captions(prompt.combination)
+            for asked, prompt in zip(reread, self.plan.paraphrases, strict=True)
+        )
+        self.notes.append(f"paraphrases: {right} of {len(reread)} are rewritten into what they mean")
+        for name, asked in (("paraphrases, not rewritten", plain), ("paraphrases", reread)):
+            clips: list[Frames] = []
+            for seed in range(self.plan.paraphrase_seeds):
+                clips += sampled(cast, asked, self.plan.sampling(seed), self.say)
+            row = judged(self.judge, name, clips, _scenes(asked) * self.plan.paraphrase_seeds)
+            self.rows.append(row)
         self.goals.append(goals.paraphrase_goal(row))
 
     def _kind(

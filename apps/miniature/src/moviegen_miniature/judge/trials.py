@@ -21,6 +21,8 @@ from moviegen_runtime import Cast, TextToVideoRequest
 from moviegen_runtime.media.frames import to_clip, to_uint8
 from moviegen_runtime.media.reading import read_clip
 from moviegen_runtime.metrics import Frames, psnr, ssim
+from moviegen_runtime.pipelines.settings import cast_phrasebook
+from moviegen_runtime.text.phrasebook import PhrasebookRewriter
 from torch.nn import Module
 
 from moviegen_miniature.captions import caption
@@ -104,6 +106,15 @@ def written(listed: Sequence[Prompt]) -> list[Asked]:
         Asked(prompt.text, scene_of(prompt.combination, _PROMPT_SEED + index))
         for index, prompt in enumerate(listed)
     ]
+
+
+def reworded(cast: Cast, asked: Sequence[Asked]) -> list[Asked]:
+    """Prompts as `moviegen generate` gives them to a cast: in its own phrases, if it has a phrasebook."""
+    book = cast_phrasebook(cast.model)
+    if book is None:
+        return list(asked)
+    rewriter = PhrasebookRewriter(book)
+    return [Asked(rewriter.rewrite(prompt), scene) for prompt, scene in asked]
 
 
 def sampled(

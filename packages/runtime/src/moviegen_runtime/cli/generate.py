@@ -22,15 +22,16 @@ from moviegen_runtime.cli.options import (
 )
 from moviegen_runtime.media.formats import check_format
 from moviegen_runtime.pipelines.outputs import check_outputs, sample_paths, sidecar_path
-from moviegen_runtime.pipelines.settings import MINIATURE
+from moviegen_runtime.pipelines.settings import MINIATURE, PHRASEBOOK_FILE, cast_phrasebook
 from moviegen_runtime.pipelines.sidecar import Sidecar, read_sidecar
 from moviegen_runtime.requests import MAX_SEED, MethodName, ScheduleName, ScoreRequest, TextToVideoRequest
 from moviegen_runtime.results import AttentionName, DtypeName, GeneratedVideo, Progress, ProgressCallback
+from moviegen_runtime.text.phrasebook import PhrasebookRewriter
+from moviegen_runtime.text.rewriting import EndpointRewriter, PromptRewriter, RuleRewriter, rewritten
 from moviegen_runtime.validation import first_sentence
 
 if TYPE_CHECKING:
     from moviegen_runtime.pipelines.cast import Cast
-    from moviegen_runtime.text.rewriting import PromptRewriter
 
 MAX_SAMPLES = 1000
 MAX_DISPLAY_SCALE = 64
@@ -56,8 +57,11 @@ class Generate:
     """Weights: miniature, or a folder that holds the folders tae and dit, for sound the folder audio, and for
     --upscale the folder upsampler."""
 
-    rewrite: Annotated[str | None, without("rules|URL", "the prompt as it is")] = None
-    """Give the prompt another wording first: by rules, or by an OpenAI-compatible endpoint at URL."""
+    rewrite: Annotated[
+        str | None, without("none|phrasebook|rules|URL", "phrasebook, where the model has one, else none")
+    ] = None
+    """Give the prompt another wording first: in phrases that the model knows, if it has words that the model
+    never read; by rules; or by an OpenAI-compatible endpoint at URL."""
 
     rewrite_model: Annotated[str | None, without("NAME", "none")] = None
     """The language model at the endpoint."""
@@ -225,25 +229,38 @@ class Generate:
 
     def _reworded(self, requests: list[TextToVideoRequest]) -> list[TextToVideoRequest]:
         """The same requests with their one prompt rewritten, once; those of a sidecar are left alone."""
-        if self.rewrite is None:
-            if self.rewrite_model is not None or self.rewrite_key_env is not None:
-                raise ValueError("--rewrite-model and --rewrite-key-env belong to --rewrite URL")
+        rewriter = self._rewriter()
+        if rewriter is None:
             return requests
-        from moviegen_runtime.text.rewriting import rewritten
-
-        first = rewritten(requests[0], self._rewriter(self.rewrite))
+        first = rewritten(requests[0], rewriter)
+        if isinstance(rewriter, PhrasebookRewriter):
+            if first.prompt == requests[0].prompt:
+                return requests
+            print(f"moviegen: taken for {first.prompt!r}; --rewrite none keeps your words", file=sys.stderr)
         told = {"prompt": first.prompt, "rewriting": first.rewriting}
         return [request.model_copy(update=told) for request in requests]
 
-    def _rewriter(self, kind: str) -> PromptRewriter:
-        from moviegen_runtime.text.rewriting import EndpointRewriter, RuleRewriter
-
+    def _rewriter(self) -> PromptRewriter | None:
+        """What --rewrite asks for; without it the model's phrasebook, if it has one."""
+        kind = self.rewrite
+        at_endpoint = kind not in (None, "none", RuleRewriter.name, PhrasebookRewriter.name)
+        if not at_endpoint and (self.rewrite_model is not None or self.rewrite_key_env is not None):
+            raise ValueError("--rewrite-model and --rewrite-key-env belong to --rewrite URL")
+        if at_endpoint:
+            return self._endpoint(str(kind))
         if kind == RuleRewriter.name:
-            if self.rewrite_model is not None or self.rewrite_key_env is not None:
-                raise ValueError(
-                    "rules need no model and no key; leave out --rewrite-model and --rewrite-key-env"
-                )
             return RuleRewriter()
+        if kind == "none" or self.from_sidecar is not None:
+            return None
+        model = self.model or MINIATURE
+        book = cast_phrasebook(model)
+        if book is None and kind is not None:
+            raise ValueError(f"{model} has no {PHRASEBOOK_FILE}, so give another --rewrite, or none")
+        return None if book is None else PhrasebookRewriter(book)
+
+    def _endpoint(self, url: str) -> EndpointRewriter:
+        if not url.lower().startswith("http"):
+            raise ValueError(f"--rewrite must be none, phrasebook, rules or a URL, not {url!r}")
         key = None
         if self.rewrite_key_env is not None:
             key = os.environ.get(self.rewrite_key_env)
@@ -251,7 +268,7 @@ class Generate:
                 raise ValueError(f"the environment variable {self.rewrite_key_env} is not set to a key")
         if self.rewrite_model is None:
             raise ValueError("an endpoint needs the name of its model: give --rewrite-model")
-        return EndpointRewriter(kind, self.rewrite_model, key)
+        return EndpointRewriter(url, self.rewrite_model, key)
 
     def _suffix(self) -> str:
         """Of the clips' files: what --format says, or else the output's own."""

@@ -1,6 +1,7 @@
 """What a cast says about itself besides its weights: how to sample it, what it was trained on. No torch here.
 
-The file `cast.json` of a model folder holds it; the shipped miniature's is `miniature.json` beside this file.
+The files `cast.json` and `phrasebook.json` of a model folder hold it; the shipped miniature's are
+`miniature.json` and `miniature_phrasebook.json` beside this file.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from moviegen_runtime.requests import (
     TextToVideoRequest,
     parse_size,
 )
+from moviegen_runtime.text.phrasebook import Phrasebook, read_phrasebook
 from moviegen_runtime.validation import first_sentence, read_json
 
 MINIATURE = "miniature"
 """The cast whose weights come with the packages."""
 SETTINGS_FILE = "cast.json"
+PHRASEBOOK_FILE = "phrasebook.json"
 
 
 class Extent(BaseModel):
@@ -88,6 +91,21 @@ def folder_settings(folder: Path) -> CastSettings:
         return read_settings(path)
     miniature = miniature_settings()
     return CastSettings(defaults=miniature.defaults, sound=miniature.sound)
+
+
+def cast_phrasebook(model: Path | str) -> Phrasebook | None:
+    """The phrases of a cast's captions, if it says them.
+
+    Args:
+        model: "miniature", or the cast's folder.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    if str(model) == MINIATURE:
+        return read_phrasebook(Path(__file__).with_name("miniature_phrasebook.json"))
+    path = Path(model) / PHRASEBOOK_FILE
+    return read_phrasebook(path) if path.is_file() else None
 
 
 def read_settings(path: Path) -> CastSettings:
