@@ -61,11 +61,12 @@ def gallery(session: nox.Session) -> None:
 
 @nox.session
 def scaling(session: nox.Session) -> None:
-    """Not a check: loss against samples of transformers of several widths, `-- RUN RUN`, with a plot."""
+    """Not a check: loss against samples of transformers of several widths, `-- RUN RUN`, for the docs."""
     sync(session, "--package", distribution("miniature"))
     session.install("--quiet", MATPLOTLIB)
-    plot = ("--plot", "docs/images/scaling.png")
-    session.run("python", "-m", "moviegen_miniature", "scaling", *session.posargs, *plot)
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
+    command = ("moviegen_miniature", "scaling", "--plot", "docs/images/scaling.png", *session.posargs)
+    write_figure(session, "docs/miniature.md", "scaling", *command)
 
 
 @nox.session

@@ -12,6 +12,7 @@ import pytest
 import torch
 from moviegen_audio import AudioCodec, Sight, codec_preset, dit_preset, sight_preset
 from moviegen_core import AudioClip, TextContext, VideoClip
+from moviegen_dit import VideoDiT
 from moviegen_miniature.sound.casting import FPS_CHOICES
 from moviegen_miniature.sound.stage import StageSounds
 from moviegen_runtime.data.sound_latents import SeenFrames
@@ -19,11 +20,11 @@ from moviegen_runtime.data.source import CaptionedClip
 from moviegen_runtime.training import run
 from moviegen_runtime.training.audio_dit_module import AudioDiTModule, HeardAndSeen
 from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe, SightRecipe
-from moviegen_runtime.training.build import tae_config, upsampler_config
+from moviegen_runtime.training.build import dit_config, tae_config, upsampler_config
 from moviegen_runtime.training.clips import collate_clips
 from moviegen_runtime.training.codec_module import CodecModule
 from moviegen_runtime.training.optimizer import build_optimizer
-from moviegen_runtime.training.recipe import TAERecipe
+from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
 from moviegen_runtime.training.recipe_file import load_recipe
 from moviegen_runtime.training.sight_module import FilmsWithOnsets, SightModule
 from moviegen_runtime.training.sounds import SoundBatch
@@ -97,6 +98,9 @@ def test_the_work_of_a_training_is_that_of_its_samples_and_of_its_steps(
     assert retrain._training_work(dit) == 6000 * (20 * 2.0 + 60.0) / 0.5
     dit = load_recipe(RECIPES / "dit.yaml", [*settings, "longer.every=4"])
     assert retrain._training_work(dit) == 6000 * (20 * 2.5 + 60.0) / 0.5
+    monkeypatch.setattr(retrain, "FINE_GFLOP", 8.0)
+    fine = load_recipe(RECIPES / "dit_fine.yaml", [*settings, "longer=null"])
+    assert retrain._training_work(fine) == 6000 * (20 * 8.0 + 60.0) / 0.5
     tae = load_recipe(RECIPES / "tae_decoder.yaml", ["steps=100", "batch_size=4"])
     assert retrain._training_work(tae) == 100 * (4 * 9.0 + 4.0) / 0.5
     codec = load_recipe(RECIPES / "codec.yaml", ["steps=100", "batch_size=4", "discriminator.start=70"])
@@ -125,6 +129,19 @@ def test_the_work_that_is_counted_for_video_is_the_models() -> None:
     with FlopCounterMode(display=False) as counter:
         deeper.decode_moments(deeper.posterior(clip).mean, clip.shape).sum().backward()
     assert counter.get_total_flops() / 1e9 == pytest.approx(retrain.DECODER_GFLOP["tae"], rel=0.1)
+
+
+def test_the_work_that_is_counted_for_the_video_transformer_is_its_own() -> None:
+    text = TextContext(torch.randn(1, 14, 384), torch.ones(1, 14, dtype=torch.bool), "minilm")
+    counted = {"dit": retrain.TRAIN_GFLOP["dit"], "dit_fine": retrain.FINE_GFLOP}
+    assert tuple(counted) == retrain.LEGS["dit"]
+    for leg, gflop in counted.items():
+        recipe = load_recipe(RECIPES / f"{leg}.yaml", ["data.latents=none", "longer=null"])
+        assert isinstance(recipe, DiTRecipe)
+        model = VideoDiT(dit_config(recipe))
+        with FlopCounterMode(display=False) as counter:
+            model(torch.randn(1, 16, 2, 8, 8), torch.rand(1), model.prepare((text,))).sum().backward()
+        assert counter.get_total_flops() / 1e9 == pytest.approx(gflop, rel=0.1)
 
 
 @pytest.mark.parametrize("leg", retrain.LEGS["upsampler"])
@@ -273,14 +290,15 @@ def test_the_transformers_are_trained_on_what_the_plan_caches(tmp_path: Path) ->
         step.name: step.run.args[0]  # type: ignore[attr-defined]  # a partial
         for lane in (*retrain.plan_video(RECIPES, out), *retrain.plan_sound(RECIPES, out))
         for step in lane
-        if step.name in ("dit", "audio_dit", *retrain.LEGS["upsampler"])
+        if step.name in (*retrain.LEGS["dit"], "audio_dit", *retrain.LEGS["upsampler"])
     }
     for leg in retrain.LEGS["upsampler"]:
         assert recipes[leg].tae == str(out / "video" / "tae_decoder" / "weights")
         assert recipes[leg].base == str(out / "video" / "dit" / "weights")
-    assert recipes["dit"].data.latents == out / "video" / "latents"
-    assert recipes["dit"].longer.latents == out / "video" / "longer"
-    assert recipes["dit"].data.tae == str(out / "video" / "tae_decoder" / "weights")
+    for leg in retrain.LEGS["dit"]:
+        assert recipes[leg].data.latents == out / "video" / "latents"
+        assert recipes[leg].longer.latents == out / "video" / "longer"
+        assert recipes[leg].data.tae == str(out / "video" / "tae_decoder" / "weights")
     assert recipes["audio_dit"].data.sounds == out / "sound" / "films"
     assert recipes["audio_dit"].data.codec == str(out / "sound" / "codec_coarse" / "weights")
     assert recipes["audio_dit"].sight == str(out / "sound" / "sight" / "weights")
@@ -304,12 +322,13 @@ def test_a_second_leg_begins_with_the_weights_of_the_first_and_is_what_the_cast_
         ("tae_coarse", runs / "tae" / "weights", None),
         ("tae_decoder", runs / "tae_coarse" / "weights", None),
         ("dit", None, None),
+        ("dit_fine", runs / "dit" / "weights", None),
         ("upsampler_frames", None, None),
         ("upsampler", runs / "upsampler_frames" / "weights", None),
     ]
     assert encoded == [(name, str(runs / "tae_decoder" / "weights")) for name in ("latents", "longer")]
     assert {path.parent.name: path.read_text() for path in (out / "cast").glob("*/model")} == {
         "tae": "tae_decoder",
-        "dit": "dit",
+        "dit": "dit_fine",
         "upsampler": "upsampler",
     }

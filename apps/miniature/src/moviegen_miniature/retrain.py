@@ -38,7 +38,7 @@ Subject = Literal["video", "sound"]
 
 LEGS = {
     "tae": ("tae", "tae_coarse", "tae_decoder"),
-    "dit": ("dit",),
+    "dit": ("dit", "dit_fine"),
     "upsampler": ("upsampler_frames", "upsampler"),
     "codec": ("codec", "codec_coarse", "codec_decoder"),
     "sight": ("sight",),
@@ -58,6 +58,7 @@ ENCODE_GFLOP = {"tae": 1.45, "codec": 3.54, "sight": 1.61}
 TRAIN_GFLOP = {"tae": 9.0, "dit": 1.2, "codec": 5.5, "sight": 2.52, "audio_dit": 2.45}
 DISCRIMINATOR_GFLOP = 3.1  # of a sound, once the codec's discriminators have come
 DECODER_GFLOP = {"tae": 9.6, "codec": 3.7}  # where the decoder alone is trained, and video's is a deeper one
+FINE_GFLOP = 4.6  # of a clip, by a video transformer with patches of 1 x 1 x 1
 UPSAMPLER_GFLOP = {1: 15.5, 14: 226}  # of a clip, by the frames of its cut, with four draws of noise
 MUON_GFLOP = {"tae": 6.0, "dit": 33.6, "upsampler": 33.6, "codec": 5.7, "sight": 1.39, "audio_dit": 12.8}
 _EFFICIENCY = {"tae": 0.5, "dit": 0.5, "upsampler": 0.5, "codec": 0.35, "sight": 0.5, "audio_dit": 0.85}
@@ -131,7 +132,8 @@ def plan_video(recipes: Path, out: Path) -> Lanes:
         _whole("cast", partial(_join, cast, {"tae": tae, "dit": dit})),
         _whole("phrasebook", Phrases(cast / PHRASEBOOK_FILE).run),
         _whole("judge", JudgeModel(model=str(cast), tae=str(tae), runs=runs).run),
-        *_legs(recipes, runs, "upsampler", [f"base={dit}", f"tae={tae}"]),
+        # Its patches are as large as those of the first leg.
+        *_legs(recipes, runs, "upsampler", [f"base={runs / 'dit' / 'weights'}", f"tae={tae}"]),
         _whole("upsampling", partial(_join, cast, {"upsampler": _weights(runs, "upsampler")})),
     ]
     return (lane,)
@@ -230,6 +232,7 @@ def _encoding_work(model: str, count: int) -> float:
 
 def _training_work(recipe: AnyRecipe) -> float:
     from moviegen_runtime.training.audio_recipe import CodecRecipe
+    from moviegen_runtime.training.build import dit_config
     from moviegen_runtime.training.recipe import DiTRecipe, TAERecipe
     from moviegen_runtime.training.upsampler_recipe import UpsamplerRecipe
 
@@ -239,6 +242,8 @@ def _training_work(recipe: AnyRecipe) -> float:
         of_sample = TRAIN_GFLOP[recipe.model]
     if isinstance(recipe, TAERecipe | CodecRecipe) and recipe.decoder_only:
         of_sample = DECODER_GFLOP[recipe.model]
+    if isinstance(recipe, DiTRecipe) and dit_config(recipe).patch == (1, 1, 1):
+        of_sample = FINE_GFLOP
     if isinstance(recipe, DiTRecipe) and recipe.longer is not None:
         of_sample *= 1 + 1 / recipe.longer.every  # twice as many frames are twice the work
     gflop = recipe.steps * (recipe.batch_size * of_sample + MUON_GFLOP[recipe.model])
