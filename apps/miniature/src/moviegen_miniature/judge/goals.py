@@ -32,7 +32,7 @@ def sample_goals(row: Row) -> list[Goal]:
         _share("samples, seen: all three", (verdict.all_three for verdict in row.verdicts), 80),
         _share("samples, seen: actor stays itself", (verdict.steady for verdict in row.verdicts), 90),
         Goal("samples, seen: sharpness, median", sharpness, 0.75, 1.25, digits=2),
-        Goal("samples, seen: likeness, median", right, 0.7, digits=2),
+        Goal("samples, seen: likeness, median", right, 0.7, digits=3),
         Goal("samples, seen: likeness to one of like colour", wrong, digits=2),
     ]
 
