@@ -56,5 +56,5 @@ def test_the_page_shows_every_clip_and_counts_them() -> None:
 
 def test_kinds_of_prompts() -> None:
     assert [kind(prompt) for prompt in GALLERY].count("held out") == 2
-    assert kind(GALLERY[-1]) == "seen, in words never read"
+    assert kind(GALLERY[-1]) == "seen, in other words"
     assert kind(GALLERY[0]) == "seen"

@@ -13,10 +13,12 @@ import torch
 from moviegen_audio import AudioCodec, Sight, codec_preset, dit_preset, sight_preset
 from moviegen_core import AudioClip, TextContext, VideoClip
 from moviegen_dit import VideoDiT
+from moviegen_miniature.phrases import phrasebook
 from moviegen_miniature.sound.casting import FPS_CHOICES
 from moviegen_miniature.sound.stage import StageSounds
 from moviegen_runtime.data.sound_latents import SeenFrames
 from moviegen_runtime.data.source import CaptionedClip
+from moviegen_runtime.pipelines.settings import cast_phrasebook
 from moviegen_runtime.training import run
 from moviegen_runtime.training.audio_dit_module import AudioDiTModule, HeardAndSeen
 from moviegen_runtime.training.audio_recipe import AudioDiTRecipe, CodecRecipe, SightRecipe
@@ -314,8 +316,13 @@ def test_a_second_leg_begins_with_the_weights_of_the_first_and_is_what_the_cast_
     monkeypatch.setattr(
         "moviegen_runtime.cli.data.Latents.run", lambda job: encoded.append((job.out.name, job.tae))
     )
-    monkeypatch.setattr("moviegen_miniature.judge_commands.JudgeModel.run", lambda _: None)
+    books: list[Any] = []
+    monkeypatch.setattr(
+        "moviegen_miniature.judge_commands.JudgeModel.run",
+        lambda judge: books.append(cast_phrasebook(judge.model)),
+    )
     retrain.Retrain(RECIPES, out, only="video").run()
+    assert books == [phrasebook()]
     runs = out / "video"
     assert trained == [
         ("tae", None, None),

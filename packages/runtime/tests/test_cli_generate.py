@@ -114,6 +114,11 @@ def test_unknown_words_are_taken_for_phrases_of_the_model(
     assert json.loads(Path("boat.json").read_text())["request"]["rewriting"] is None
     generate("a yacht", "-o", "plain.mp4", "--rewrite", "none")
     assert Path("plain.mp4").read_bytes() != Path("boat.mp4").read_bytes()
+    generate("yak " * 31, "-o", "yaks.mp4")
+    assert "the prompt stays as it is: the prompt has 31 words" in capsys.readouterr().err
+    generate("FPS-8. a boat", "-o", "rated.mp4")
+    assert capsys.readouterr().err == ""
+    assert Path("rated.mp4").read_bytes() == Path("boat.mp4").read_bytes()
     Path("model/phrasebook.json").unlink()
     main(["generate", "--from-sidecar", "yacht.json", "-o", "again.mp4"])
     assert Path("again.mp4").read_bytes() == Path("boat.mp4").read_bytes()
@@ -239,7 +244,7 @@ def test_existing_files_are_kept_unless_told_otherwise(
         (["--from-sidecar", "a.json", "-o", "b.mp4", "--reuse", "3"], "leave out --reuse"),
         (["a", "-o", "a.mp4", "--num-samples", "0"], "--num-samples must be from 1 to 1000, not 0"),
         (["a", "-o", "a.mp4", "--seed", "-1"], "--seed must be from 0 to"),
-        (["yak " * 31, "-o", "a.mp4"], "or give --rewrite none"),
+        (["yak " * 31, "-o", "a.mp4", "--rewrite", "phrasebook"], "has 31 words, and some that"),
         (["a", "-o", "a.mp4", "--display-scale", "0"], "--display-scale must be from 1 to 64, not 0"),
         (["a", "-o", "a.mp4", "--contact-sheet", "a.jpg"], "the contact sheet must end in .png"),
         (["a", "-o", "a.png", "--contact-sheet", "a.png"], "two outputs would be written to a.png"),
@@ -265,7 +270,7 @@ def test_what_cannot_work_is_told_before_anything_is_loaded(
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
         (["--device", "cpu", "--attention", "flash"], "flash-attn needs a CUDA device, and got cpu"),
         (["--upscale", "2"], "has no upsampler, so it cannot upscale: give by --model a folder that"),
-        (["--rewrite", "phrasebook"], "has no phrasebook.json, so give another --rewrite, or none"),
+        (["--rewrite", "phrasebook"], "/phrasebook.json, so give another --rewrite, or none"),
     ],
 )
 def test_what_the_model_cannot_do_is_told_in_a_sentence(

@@ -61,6 +61,8 @@ def test_each_piece_becomes_the_nearest_phrase(rewriter: PhrasebookRewriter, pro
     [
         "the sloop rises on the sea",  # every word is known
         "still, on a sea: Sloop",
+        "FPS-8. a cow",
+        "FPS-8.",
         'a heifer with a sign "Closed"',  # no phrase has a sign
         "amid the, over and under",  # nothing is said
         "!!",
@@ -128,6 +130,10 @@ def test_long_prompts_are_refused_unless_all_is_known(rewriter: PhrasebookRewrit
             {"slots": [{"name": "a", "meanings": [["a yak", "cow"]]}], "words": ["a"]},
             "the usual phrase 'a yak' has a word that is not among the known words: 'yak'",
         ),
+        ({"slots": [{"name": "a", "meanings": [["a", "!"]]}], "words": ["a"]}, "and '!' has none"),
+        ({"slots": [{"name": "a", "meanings": [["a" * 101]]}], "words": []}, "at most 100 characters"),
+        ({"slots": [{"name": "a", "meanings": [["a"]] * 5001}], "words": ["a"]}, "at most 5000 phrases"),
+        ('{"slots": ' + "9" * 5000 + "}", "phrasebook.json is not valid JSON: Exceeds the limit"),
         (
             {"slots": [{"name": "a", "meanings": [["a"]], "size": 1}], "words": ["a"]},
             "size is not known here",
@@ -137,8 +143,13 @@ def test_long_prompts_are_refused_unless_all_is_known(rewriter: PhrasebookRewrit
 def test_damaged_files_are_refused(tmp_path: Path, content: object, sentence: str) -> None:
     path = tmp_path / PHRASEBOOK_FILE
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
         cast_phrasebook(tmp_path)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def test_a_word_is_known_however_its_marks_are_written() -> None:
+    assert words_of("Cupid\u2019s t\u2011rex, nai\u0308ve") == ["cupid's", "t-rex", "na\u00efve"]
 
 
 def test_a_cast_has_the_phrasebook_of_its_folder(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def table(page: Page) -> str:
 def kind(prompt: Prompt) -> str:
     """What training knows of a prompt."""
     if prompt in PARAPHRASES:
-        return "seen, in words never read"
+        return "seen, in other words"
     return "held out" if prompt.combination in combinations(True) else "seen"
 
 

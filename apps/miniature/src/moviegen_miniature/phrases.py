@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from moviegen_core import replacing
 from moviegen_runtime.text.phrasebook import Phrasebook, Slot, words_of
 
 from moviegen_miniature import wording
-from moviegen_miniature.actors import ACTORS, BY_NAME, Gait
+from moviegen_miniature.actors import ACTORS, BY_NAME
 from moviegen_miniature.captions import with_article
 from moviegen_miniature.casting import Combination
 from moviegen_miniature.scene import MOTIONS
@@ -100,11 +99,12 @@ def _doings(motion: str) -> list[Words]:
 
 def _caption_words() -> set[str]:
     """Every word that captions are made of."""
-    tables: list[Mapping[str, Words] | Mapping[Gait, Words] | Mapping[int, Words]] = [
-        *(wording.SYNONYMS, wording.GO, wording.STAY, wording.WAYS, wording.ALONE, wording.DOINGS),
-        *(wording.PLACES, wording.PANS),
+    listed = [
+        *(*wording.SYNONYMS.values(), *wording.GO.values(), *wording.STAY.values(), *wording.WAYS.values()),
+        *(*wording.ALONE.values(), *wording.DOINGS.values(), *wording.PLACES.values()),
+        *wording.PANS.values(),
     ]
-    phrases = [phrase for table in tables for words in table.values() for phrase in words]
+    phrases = [phrase for words in listed for phrase in words]
     phrases += [*wording.GO_ANYHOW, *wording.STAY_ANYHOW, *wording.RISE, *wording.SINK]
     phrases += [noun for actor in ACTORS for noun in actor.nouns]
     phrases += [*wording.LARGE, *wording.SMALL]

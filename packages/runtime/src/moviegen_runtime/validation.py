@@ -21,7 +21,7 @@ def first_sentence(error: ValidationError) -> str:
             return f"{place} is missing"
         case "extra_forbidden":
             return f"{place} is not known here; leave it out"
-    return f"{place} {first['msg'].removeprefix('Input ')}, not {first['input']!r}"
+    return f"{place} {first['msg'].removeprefix('Input ')}, not {first['input']!r:.80}"
 
 
 def read_json(path: Path) -> object:
@@ -33,9 +33,11 @@ def read_json(path: Path) -> object:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"{path} is larger than such a file can be ({_MAX_BYTES} bytes)")
-        value: object = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    try:
+        value: object = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError, too
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     return value

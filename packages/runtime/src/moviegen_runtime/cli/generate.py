@@ -27,11 +27,11 @@ from moviegen_runtime.pipelines.sidecar import Sidecar, read_sidecar
 from moviegen_runtime.requests import MAX_SEED, MethodName, ScheduleName, ScoreRequest, TextToVideoRequest
 from moviegen_runtime.results import AttentionName, DtypeName, GeneratedVideo, Progress, ProgressCallback
 from moviegen_runtime.text.phrasebook import PhrasebookRewriter
-from moviegen_runtime.text.rewriting import EndpointRewriter, PromptRewriter, RuleRewriter, rewritten
 from moviegen_runtime.validation import first_sentence
 
 if TYPE_CHECKING:
     from moviegen_runtime.pipelines.cast import Cast
+    from moviegen_runtime.text.rewriting import EndpointRewriter, PromptRewriter
 
 MAX_SAMPLES = 1000
 MAX_DISPLAY_SCALE = 64
@@ -232,7 +232,15 @@ class Generate:
         rewriter = self._rewriter()
         if rewriter is None:
             return requests
-        first = rewritten(requests[0], rewriter)
+        from moviegen_runtime.text.rewriting import rewritten
+
+        try:
+            first = rewritten(requests[0], rewriter)
+        except ValueError as error:
+            if self.rewrite is not None:
+                raise
+            print(f"moviegen: the prompt stays as it is: {error}", file=sys.stderr)
+            return requests
         if isinstance(rewriter, PhrasebookRewriter):
             if first.prompt == requests[0].prompt:
                 return requests
@@ -243,24 +251,27 @@ class Generate:
     def _rewriter(self) -> PromptRewriter | None:
         """What --rewrite asks for; without it the model's phrasebook, if it has one."""
         kind = self.rewrite
-        at_endpoint = kind not in (None, "none", RuleRewriter.name, PhrasebookRewriter.name)
-        if not at_endpoint and (self.rewrite_model is not None or self.rewrite_key_env is not None):
+        if kind is not None and "://" in kind:
+            return self._endpoint(kind)
+        if kind not in (None, "none", "rules", PhrasebookRewriter.name):
+            raise ValueError(f"--rewrite must be none, phrasebook, rules or a URL, not {kind!r}")
+        if self.rewrite_model is not None or self.rewrite_key_env is not None:
             raise ValueError("--rewrite-model and --rewrite-key-env belong to --rewrite URL")
-        if at_endpoint:
-            return self._endpoint(str(kind))
-        if kind == RuleRewriter.name:
+        if kind == "rules":
+            from moviegen_runtime.text.rewriting import RuleRewriter
+
             return RuleRewriter()
         if kind == "none" or self.from_sidecar is not None:
             return None
         model = self.model or MINIATURE
         book = cast_phrasebook(model)
         if book is None and kind is not None:
-            raise ValueError(f"{model} has no {PHRASEBOOK_FILE}, so give another --rewrite, or none")
+            raise ValueError(f"there is no {model}/{PHRASEBOOK_FILE}, so give another --rewrite, or none")
         return None if book is None else PhrasebookRewriter(book)
 
     def _endpoint(self, url: str) -> EndpointRewriter:
-        if not url.lower().startswith("http"):
-            raise ValueError(f"--rewrite must be none, phrasebook, rules or a URL, not {url!r}")
+        from moviegen_runtime.text.rewriting import EndpointRewriter
+
         key = None
         if self.rewrite_key_env is not None:
             key = os.environ.get(self.rewrite_key_env)

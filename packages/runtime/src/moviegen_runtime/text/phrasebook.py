@@ -10,6 +10,7 @@ Legend: N pieces of a prompt, P phrases, D width.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cached_property
 from itertools import combinations, product
 from pathlib import Path
@@ -27,15 +28,19 @@ if TYPE_CHECKING:
 
     from moviegen_runtime.text.minilm import MiniLM
 
-Phrase = Annotated[str, Field(min_length=1, max_length=200)]
-
-_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
-# Of so many words there are 465 pieces to be read, in about a second.
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+# Apostrophes and hyphens that are written in more than one way.
+_PLAIN = str.maketrans({"\u2019": "'", "\u2010": "-", "\u2011": "-"})
+# Of so many words there are 465 pieces to be read.
 _MOST_WORDS = 30
+_MOST_PHRASES = 5000
+_LONGEST_PHRASE = 100  # characters, fewer than the encoder reads tokens
+# Texts, to bound memory: each is padded to the longest of them.
+_READ_AT_ONCE = 256
 # How similar a piece is to a meaning is the mean over so many of its phrases, the nearest ones: a single one
 # may be near by chance.
 _NEAREST = 2
-# Similarity from which on a piece pays: what is less like all phrases of a slot is left to its neighbours.
+# Similarity from which on a piece of its own is better than none; with less, words join their neighbours.
 _PAYING = 0.4
 # Words that say nothing by themselves, so that no piece is made of them alone.
 _FUNCTION_WORDS = frozenset(
@@ -44,6 +49,8 @@ _FUNCTION_WORDS = frozenset(
         "its near of on over the through to under with"
     )
 )
+
+Phrase = Annotated[str, Field(min_length=1, max_length=_LONGEST_PHRASE)]
 
 
 class Slot(BaseModel):
@@ -78,7 +85,13 @@ class Phrasebook(BaseModel):
     words: frozenset[str]
 
     @model_validator(mode="after")
-    def _usual_phrases_are_known(self) -> Phrasebook:
+    def _can_be_read(self) -> Phrasebook:
+        phrases = [phrase for slot in self.slots for meaning in slot.meanings for phrase in meaning]
+        if len(phrases) > _MOST_PHRASES:
+            raise ValueError(f"a phrasebook has at most {_MOST_PHRASES} phrases, not {len(phrases)}")
+        silent = [phrase for phrase in phrases if not words_of(phrase)]
+        if silent:
+            raise ValueError(f"every phrase must have a word in it, and {silent[0]!r} has none")
         for usual in (meaning[0] for slot in self.slots for meaning in slot.meanings):
             unknown = [word for word in words_of(usual) if word not in self.words]
             if unknown:
@@ -123,20 +136,21 @@ class PhrasebookRewriter:
         """The prompt in known phrases, in the order of captions.
 
         Raises:
-            ValueError: nothing is left of it, or it is too long to be read.
+            ValueError: nothing is left of it, or it has too many words to be read.
         """
-        text = clean_prompt(without_fps(prompt))
+        prompt = clean_prompt(prompt)
+        text = without_fps(prompt)
         words = words_of(text)
-        if all(word in self.book.words for word in words) or quoted_strings(text):
-            return text
+        if self.book.words.issuperset(words) or quoted_strings(text):
+            return prompt
         if len(words) > _MOST_WORDS:
             raise ValueError(
-                f"the prompt has {len(words)} words, and some that this model never read; up to "
-                f"{_MOST_WORDS} can be put into words that it knows: shorten it, or give --rewrite none"
+                f"the prompt has {len(words)} words, and some that this model never read; a prompt of up to "
+                f"{_MOST_WORDS} can be put into words that it knows"
             )
         pieces = self._read(words)
         if not pieces:
-            return text
+            return prompt
         said = ""
         for piece in sorted(pieces, key=lambda piece: piece.slot):
             slot = self.book.slots[piece.slot]
@@ -219,14 +233,18 @@ def read_phrasebook(path: Path) -> Phrasebook:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case, without what stands between them."""
-    return _WORD.findall(text.lower())
+    """The words of a text in lower case, without what stands between them; each is spelt in one way only."""
+    return _WORD.findall(unicodedata.normalize("NFC", text.lower()).translate(_PLAIN))
 
 
 def _means(encoder: MiniLM, texts: Sequence[str]) -> Tensor:
     """Means (N, D) of MiniLM's token states, of length 1, as its authors take them."""
+    import torch
     from torch.nn import functional
 
-    context = encoder.encode(texts)
-    mask = context.mask[:, :, None].to(context.embeddings.dtype)
-    return functional.normalize((context.embeddings * mask).sum(dim=1) / mask.sum(dim=1), dim=1)
+    means = []
+    for start in range(0, len(texts), _READ_AT_ONCE):
+        context = encoder.encode(texts[start : start + _READ_AT_ONCE])
+        mask = context.mask[:, :, None].to(context.embeddings.dtype)
+        means.append((context.embeddings * mask).sum(dim=1) / mask.sum(dim=1))
+    return functional.normalize(torch.cat(means), dim=1)
