@@ -51,6 +51,15 @@ def test_everything_is_measured_in_one_run(sprites: Sprites, monkeypatch: pytest
     assert len(measured.shown) == 4
 
 
+def test_samples_alone_have_one_row_a_split(sprites: Sprites) -> None:
+    measured = Evaluation(Judge.load(None, sprites), Plan(1, steps=1, apart=False), print)
+    measured.run(load("miniature"), None)
+    samples = [row.name for row in measured.rows[-2:]]
+    assert samples == ["samples, seen, seed 0", "samples, held_out, seed 0"]
+    assert not any("paraphrases" in goal.name for goal in measured.goals)
+    assert not measured.notes
+
+
 def test_samples_are_not_judged_where_true_clips_are_misread(sprites: Sprites) -> None:
     plan = Plan(1, ("seen",), paraphrases=PARAPHRASES[:1], paraphrase_seeds=1, steps=1)
     measured = Evaluation(Judge.load(None, sprites), plan, print)

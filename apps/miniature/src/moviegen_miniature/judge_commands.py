@@ -74,6 +74,8 @@ class JudgeModel:
     """Samples that go through the transformer together."""
     quick: bool = False
     """Only see that it runs: 2 prompts of each kind, 2 steps, 2 paraphrases once. Its figures say nothing."""
+    samples_only: bool = False
+    """Leave out paraphrases and what is scored apart."""
     runs: Path | None = None
     """Folder of the trainings, a folder each, for the hours that they took."""
     sheet: Path | None = None
@@ -124,7 +126,14 @@ class JudgeModel:
         splits: tuple[Split, ...] = ("seen", "held_out") if self.split == "both" else (self.split,)
         if self.quick:
             return Plan(2, splits, self.seeds[:1], PARAPHRASES[:2], paraphrase_seeds=1, steps=2)
-        return Plan(self.num_prompts, splits, self.seeds, steps=self.steps, guidance=self.guidance)
+        return Plan(
+            self.num_prompts,
+            splits,
+            self.seeds,
+            steps=self.steps,
+            guidance=self.guidance,
+            apart=not self.samples_only,
+        )
 
 
 @dataclass(frozen=True)

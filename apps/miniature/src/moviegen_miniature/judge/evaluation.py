@@ -38,6 +38,7 @@ class Plan:
         paraphrases: prompts in other words.
         paraphrase_seeds: samples of each.
         steps: of the solver; None: the model's own; likewise `guidance`.
+        apart: whether paraphrases and the kinds that are scored apart are measured, too.
     """
 
     num_prompts: int
@@ -47,6 +48,7 @@ class Plan:
     paraphrase_seeds: int = 5
     steps: int | None = None
     guidance: float | None = None
+    apart: bool = True
 
     def sampling(self, seed: int) -> Sampling:
         return Sampling(seed, self.steps, self.guidance)
@@ -84,12 +86,13 @@ class Evaluation:
                 self._autoencoder(tae, split, listed)
             if cast is not None:
                 self._samples(cast, split, listed)
-        if cast is not None and "seen" in self.plan.splits:
+        if not self.plan.apart or "seen" not in self.plan.splits:
+            return
+        if cast is not None:
             self._paraphrases(cast)
-        if "seen" in self.plan.splits:
-            self._apart(cast, "camera pans", self._kind(pan_probability=1.0))
-            self._apart(cast, "two actors", self._kind(two_actors_probability=1.0))
-            self._apart(cast, "32 frames", self._kind(frames=32))
+        self._apart(cast, "camera pans", self._kind(pan_probability=1.0))
+        self._apart(cast, "two actors", self._kind(two_actors_probability=1.0))
+        self._apart(cast, "32 frames", self._kind(frames=32))
 
     def __str__(self) -> str:
         tables = [goals_table(self.goals)] if self.goals else []
@@ -118,18 +121,23 @@ class Evaluation:
         """In their own words, then as `moviegen generate` has them read, which is what is asked for."""
         plain = written(self.plan.paraphrases)
         reread = reworded(cast, plain)
-        right = sum(
-            asked.prompt in usual_captions(prompt.combination)
-            for asked, prompt in zip(reread, self.plan.paraphrases, strict=True)
-        )
-        self.notes.append(f"paraphrases: {right} of {len(reread)} are rewritten into what they mean")
-        for name, asked in (("paraphrases, not rewritten", plain), ("paraphrases", reread)):
-            clips: list[Frames] = []
-            for seed in range(self.plan.paraphrase_seeds):
-                clips += sampled(cast, asked, self.plan.sampling(seed), self.say)
-            row = judged(self.judge, name, clips, _scenes(asked) * self.plan.paraphrase_seeds)
-            self.rows.append(row)
+        if reread != plain:
+            self._row_of("paraphrases, not rewritten", cast, plain)
+            right = sum(
+                asked.prompt in usual_captions(prompt.combination)
+                for asked, prompt in zip(reread, self.plan.paraphrases, strict=True)
+            )
+            self.notes.append(f"paraphrases: {right} of {len(reread)} are rewritten into what they mean")
+        row = self._row_of("paraphrases", cast, reread)
         self.goals.append(goals.paraphrase_goal(row))
+
+    def _row_of(self, name: str, cast: Cast, asked: list[Asked]) -> Row:
+        """Some samples of each prompt."""
+        clips: list[Frames] = []
+        for seed in range(self.plan.paraphrase_seeds):
+            clips += sampled(cast, asked, self.plan.sampling(seed), self.say)
+        self.rows.append(judged(self.judge, name, clips, _scenes(asked) * self.plan.paraphrase_seeds))
+        return self.rows[-1]
 
     def _kind(
         self, *, frames: int = Scene.frames, pan_probability: float = 0.0, two_actors_probability: float = 0.0
