@@ -12,12 +12,15 @@ from moviegen_miniature.phrases import Phrases, phrasebook, usual_captions
 from moviegen_miniature.prompts import GALLERY, PARAPHRASES
 from moviegen_miniature.scene import MOTIONS
 from moviegen_runtime.pipelines.settings import cast_phrasebook
-from moviegen_runtime.text.phrasebook import read_phrasebook, words_of
+from moviegen_runtime.text.phrasebook import Phrasebook, words_of
+from moviegen_runtime.validation import read_model
 
 
 def test_the_shipped_phrasebook_is_this_one(tmp_path: Path) -> None:
     Phrases(tmp_path / "phrasebook.json").run()
-    assert read_phrasebook(tmp_path / "phrasebook.json") == phrasebook() == cast_phrasebook("miniature")
+    assert (
+        read_model(tmp_path / "phrasebook.json", Phrasebook) == phrasebook() == cast_phrasebook("miniature")
+    )
 
 
 def test_captions_have_known_words_alone() -> None:

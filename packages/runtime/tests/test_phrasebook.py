@@ -12,9 +12,9 @@ from moviegen_runtime.text.phrasebook import (
     Phrasebook,
     PhrasebookRewriter,
     Slot,
-    read_phrasebook,
     words_of,
 )
+from moviegen_runtime.validation import read_model
 
 BOOK = Phrasebook(
     slots=(
@@ -156,4 +156,4 @@ def test_a_cast_has_the_phrasebook_of_its_folder(tmp_path: Path) -> None:
     assert cast_phrasebook(tmp_path) is None
     content = BOOK.model_dump() | {"words": sorted(BOOK.words)}
     (tmp_path / PHRASEBOOK_FILE).write_text(json.dumps(content))
-    assert cast_phrasebook(tmp_path) == read_phrasebook(tmp_path / PHRASEBOOK_FILE) == BOOK
+    assert cast_phrasebook(tmp_path) == read_model(tmp_path / PHRASEBOOK_FILE, Phrasebook) == BOOK

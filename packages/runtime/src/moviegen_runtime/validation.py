@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+Said = TypeVar("Said", bound=BaseModel)
 
 _MAX_BYTES = 1 << 20
 
@@ -41,3 +44,15 @@ def read_json(path: Path) -> object:
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError, too
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     return value
+
+
+def read_model(path: Path, kind: type[Said]) -> Said:
+    """What a JSON file says, checked.
+
+    Raises:
+        ValueError: the file cannot be read, is no JSON, or does not say what it must.
+    """
+    try:
+        return kind.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_sentence(error)}") from error

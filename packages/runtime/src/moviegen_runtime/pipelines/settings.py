@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from moviegen_runtime.requests import (
     Frames,
@@ -18,8 +18,8 @@ from moviegen_runtime.requests import (
     TextToVideoRequest,
     parse_size,
 )
-from moviegen_runtime.text.phrasebook import Phrasebook, read_phrasebook
-from moviegen_runtime.validation import first_sentence, read_json
+from moviegen_runtime.text.phrasebook import Phrasebook
+from moviegen_runtime.validation import read_model
 
 MINIATURE = "miniature"
 """The cast whose weights come with the packages."""
@@ -77,7 +77,7 @@ class CastSettings(BaseModel):
 
 def miniature_settings() -> CastSettings:
     """Settings of the shipped miniature, which are also those of a folder that says nothing."""
-    return read_settings(Path(__file__).with_name("miniature.json"))
+    return read_model(Path(__file__).with_name("miniature.json"), CastSettings)
 
 
 def folder_settings(folder: Path) -> CastSettings:
@@ -88,7 +88,7 @@ def folder_settings(folder: Path) -> CastSettings:
     """
     path = folder / SETTINGS_FILE
     if path.is_file():
-        return read_settings(path)
+        return read_model(path, CastSettings)
     miniature = miniature_settings()
     return CastSettings(defaults=miniature.defaults, sound=miniature.sound)
 
@@ -103,18 +103,6 @@ def cast_phrasebook(model: Path | str) -> Phrasebook | None:
         ValueError: the file is damaged.
     """
     if str(model) == MINIATURE:
-        return read_phrasebook(Path(__file__).with_name("miniature_phrasebook.json"))
+        return read_model(Path(__file__).with_name("miniature_phrasebook.json"), Phrasebook)
     path = Path(model) / PHRASEBOOK_FILE
-    return read_phrasebook(path) if path.is_file() else None
-
-
-def read_settings(path: Path) -> CastSettings:
-    """Settings from a JSON file.
-
-    Raises:
-        ValueError: the file cannot be read, is no JSON, or does not say what it must.
-    """
-    try:
-        return CastSettings.model_validate(read_json(path))
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_sentence(error)}") from error
+    return read_model(path, Phrasebook) if path.is_file() else None

@@ -13,13 +13,11 @@ import re
 import unicodedata
 from functools import cached_property
 from itertools import combinations, product
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from moviegen_runtime.text.prompt import clean_prompt, quoted_strings, without_fps
-from moviegen_runtime.validation import first_sentence, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,18 +216,6 @@ class PhrasebookRewriter:
                 rest = rest[len(meaning) :]
             read.append(meanings)
         return read
-
-
-def read_phrasebook(path: Path) -> Phrasebook:
-    """A phrasebook from a JSON file.
-
-    Raises:
-        ValueError: the file cannot be read, is no JSON, or does not say what it must.
-    """
-    try:
-        return Phrasebook.model_validate(read_json(path))
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_sentence(error)}") from error
 
 
 def words_of(text: str) -> list[str]:
