@@ -205,7 +205,7 @@ class PhrasebookRewriter:
 
     @cached_property
     def _phrases(self) -> list[list[Tensor]]:
-        """(P, D) of each meaning of each slot; all are read at once."""
+        """(P, D) of each meaning of each slot, read once."""
         phrases = [phrase for slot in self.book.slots for meaning in slot.meanings for phrase in meaning]
         rest = _means(self._encoder, phrases)
         read: list[list[Tensor]] = []
